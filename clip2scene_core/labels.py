@@ -1,0 +1,159 @@
+"""Label sets: the classes of a vocabulary, their phrases and colours, and the maps between sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from clip2scene_core.errors import ConfigError
+
+IGNORE = "ignore"
+"""The word for `no class` in raw ids and maps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SemanticClass:
+    """One class of a label set."""
+
+    id: int
+    name: str
+    colour: tuple[int, int, int]
+    """RGB, 0..255."""
+    phrases: tuple[str, ...]
+    """What CLIP is asked for; the phrase that fits best counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSet:
+    """The classes that labels may take; a network's output c stands for `classes[c]`."""
+
+    name: str
+    classes: tuple[SemanticClass, ...]
+    ignore_id: int = 0
+    raw_ids: Mapping[int, str] = field(default_factory=dict)
+    """Id in the files of the data set -> class name; ids that are absent are ignored."""
+    maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Name of another label set -> its class name -> class name here; absent ones are ignored."""
+
+    def __post_init__(self) -> None:
+        ids = [c.id for c in self.classes]
+        names = [c.name for c in self.classes]
+        if not ids:
+            raise ConfigError(f"label set {self.name} has no classes")
+        if len(set(ids)) < len(ids) or len(set(names)) < len(names):
+            raise ConfigError(f"label set {self.name}: ids and names must be unique")
+        if self.ignore_id in ids:
+            raise ConfigError(f"label set {self.name}: ignore id {self.ignore_id} is the id of a class")
+        if not 0 <= min(ids) <= max(ids) <= 65535:
+            raise ConfigError(f"label set {self.name}: ids must lie in 0..65535")
+        for source, pairs in {"raw_ids": self.raw_ids, **self.maps}.items():
+            unknown = sorted(set(pairs.values()) - set(names) - {IGNORE})
+            if unknown:
+                raise ConfigError(f"label set {self.name}: {source} maps to unknown class '{unknown[0]}'")
+
+    @classmethod
+    def named(cls, name: str) -> LabelSet:
+        """A label set that ships with the package, or one from a YAML file if `name` ends in .yaml."""
+        if name.endswith((".yaml", ".yml")):
+            path = Path(name)
+            if not path.is_file():
+                raise ConfigError(f"label set file {name} does not exist")
+            return cls.from_dict(yaml.safe_load(path.read_text()))
+        folder = resources.files("clip2scene_core") / "label_sets"
+        known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+        if name not in known:
+            raise ConfigError(f"label set '{name}' is unknown; known are {', '.join(known)}, or a .yaml file")
+        return cls.from_dict(yaml.safe_load((folder / f"{name}.yaml").read_text()))
+
+    @classmethod
+    def from_dict(cls, content: Mapping) -> LabelSet:
+        """From the content of a YAML file or a checkpoint header; see label_sets/street.yaml."""
+        try:
+            classes = tuple(
+                SemanticClass(
+                    id=int(c["id"]),
+                    name=str(c["name"]),
+                    colour=tuple(int(v) for v in c["colour"]),
+                    phrases=tuple(c.get("phrases") or [c["name"]]),
+                )
+                for c in content["classes"]
+            )
+            return cls(
+                name=str(content["name"]),
+                classes=classes,
+                ignore_id=int(content.get("ignore_id", 0)),
+                raw_ids={int(k): v for k, v in content.get("raw_ids", {}).items()},
+                maps=content.get("maps", {}),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"label set is malformed: {type(error).__name__} {error}") from error
+
+    def to_dict(self) -> dict:
+        """What a checkpoint keeps: everything but the maps from other sets."""
+        return {
+            "name": self.name,
+            "ignore_id": self.ignore_id,
+            "classes": [
+                {"id": c.id, "name": c.name, "colour": list(c.colour), "phrases": list(c.phrases)}
+                for c in self.classes
+            ],
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.classes)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(C,) uint16: the id of each class, in the order of `classes`."""
+        return np.array([c.id for c in self.classes], np.uint16)
+
+    def id_of(self, name: str) -> int:
+        """The id of the class with this name; `ignore` gives the ignore id."""
+        if name == IGNORE:
+            return self.ignore_id
+        for c in self.classes:
+            if c.name == name:
+                return c.id
+        raise ConfigError(f"label set {self.name} has no class '{name}'; it has {', '.join(self.names)}")
+
+    def indices(self, class_id: np.ndarray) -> np.ndarray:
+        """(N,) int64: position in `classes` of each id, -1 where ignored or unknown."""
+        table = np.full(65536, -1, np.int64)
+        table[self.ids] = np.arange(len(self.classes))
+        return table[class_id]
+
+    def palette(self) -> np.ndarray:
+        """(65536, 3) uint8 RGB by id; grey where there is no class."""
+        table = np.full((65536, 3), 96, np.uint8)
+        for c in self.classes:
+            table[c.id] = c.colour
+        return table
+
+    def from_raw(self, raw_id: np.ndarray) -> np.ndarray:
+        """(N,) uint16 ids of this set from the ids (0..65535) in the files of its data set."""
+        table = np.full(65536, self.ignore_id, np.uint16)
+        for raw, name in self.raw_ids.items():
+            table[raw] = self.id_of(name)
+        return table[raw_id]
+
+    def from_set(self, source: LabelSet, class_id: np.ndarray) -> np.ndarray:
+        """(N,) uint16 ids of this set from ids of another one; the identity for the same set.
+
+        Raises ConfigError where no map from `source` is known.
+        """
+        if source.name == self.name:
+            return class_id
+        if source.name not in self.maps:
+            raise ConfigError(
+                f"label set {self.name} has no map from {source.name}; it has {', '.join(self.maps) or 'none'}"
+            )
+        table = np.full(65536, self.ignore_id, np.uint16)
+        for source_name, name in self.maps[source.name].items():
+            table[source.id_of(source_name)] = self.id_of(name)
+        return table[class_id]

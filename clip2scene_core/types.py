@@ -1,0 +1,93 @@
+"""The values that travel through the project: scans, images, frames, labels.
+
+Shapes: N points, K sweeps, H x W pixels. Rows are identity: nothing removes or reorders the rows of a
+scan; filters return an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from clip2scene_core.errors import DataError
+from clip2scene_core.geometry import SE3, Camera
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LidarScan:
+    """One rotation of a LiDAR, in the frame of the sensor."""
+
+    xyz: np.ndarray
+    """(N, 3) float32, metres, frame `frame_id`; NaN where the sensor had no return."""
+    intensity: np.ndarray | None = None
+    """(N,) float32, in the sensor's own scale."""
+    ring: np.ndarray | None = None
+    """(N,) uint16, index of the beam."""
+    time_offset_ns: np.ndarray | None = None
+    """(N,) int64, time of the return relative to `stamp_ns`."""
+    stamp_ns: int
+    """Time of the scan, nanoseconds since the epoch (or since the start of a simulation)."""
+    frame_id: str
+
+    def __post_init__(self) -> None:
+        if self.xyz.ndim != 2 or self.xyz.shape[1] != 3:
+            raise DataError(f"LidarScan.xyz must have shape (N, 3), got {self.xyz.shape}")
+        for name in ("intensity", "ring", "time_offset_ns"):
+            column = getattr(self, name)
+            if column is not None and column.shape != (len(self.xyz),):
+                raise DataError(f"LidarScan.{name} must have shape ({len(self.xyz)},), got {column.shape}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CameraImage:
+    """One image with the model of the camera that took it."""
+
+    rgb: np.ndarray
+    """(H, W, 3) uint8."""
+    camera: Camera
+    stamp_ns: int
+    frame_id: str
+    """The optical frame: x right, y down, z forward."""
+
+    def __post_init__(self) -> None:
+        expected = (self.camera.height, self.camera.width, 3)
+        if self.rgb.shape != expected or self.rgb.dtype != np.uint8:
+            raise DataError(
+                f"CameraImage.rgb must be uint8 {expected} as its camera says, "
+                f"got {self.rgb.dtype} {self.rgb.shape}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SemanticLabels:
+    """A class for every row of a scan."""
+
+    class_id: np.ndarray
+    """(N,) uint16, ids of a LabelSet; its ignore id where nothing is known."""
+    probability: np.ndarray | None = None
+    """(N,) float32 in 0..1; None for ground truth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """A scan with the sweeps before it and the images taken around it."""
+
+    scan: LidarScan
+    world_from_lidar: SE3
+    """Pose of the scan's sensor frame in a fixed frame at the scan's stamp."""
+    sweeps: tuple[LidarScan, ...] = ()
+    """Earlier scans of the same sensor, newest first."""
+    sweeps_world_from_lidar: tuple[SE3, ...] = ()
+    """Pose of each of `sweeps`, in the same fixed frame."""
+    images: Mapping[str, CameraImage] = field(default_factory=dict)
+    """By camera name."""
+    world_from_camera: Mapping[str, SE3] = field(default_factory=dict)
+    """Pose of each image's optical frame at that image's stamp, in the same fixed frame."""
+    labels: SemanticLabels | None = None
+    """Ground truth in the label set of the source, where there is one."""
+
+    def camera_from_lidar(self, camera: str) -> SE3:
+        """The full chain lidar(t_lidar) -> world -> camera(t_camera), so ego motion is accounted for."""
+        return self.world_from_camera[camera].inverse() @ self.world_from_lidar
