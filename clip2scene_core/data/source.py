@@ -1,0 +1,31 @@
+"""What every recording looks like to the rest of the project: a sequence of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from clip2scene_core.geometry import SE3
+from clip2scene_core.labels import LabelSet
+from clip2scene_core.types import Frame
+
+
+class FrameSource(Protocol):
+    """The frames of one or several drives, each drive in the order of time."""
+
+    label_set: LabelSet | None
+    """The vocabulary of `Frame.labels`; None where the recording has no ground truth."""
+    camera_names: tuple[str, ...]
+    """Keys that `Frame.images` may have."""
+    notes: tuple[str, ...]
+    """One line each: what a user should know about this recording, such as missing ego motion."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Frame:
+        """Frame `index`, read from disk now; raises IndexError past the end, DataError where a file is bad."""
+        ...
+
+    def mounting(self, index: int) -> Mapping[str, SE3]:
+        """`base_from_sensor` by frame id (scan and images) for frame `index`: the calibration of the vehicle."""
+        ...
