@@ -1,0 +1,6 @@
+"""The student: a 3D network whose voxel features live in the joint image-text space."""
+
+from clip2scene_core.student.heads import StudentHeads, StudentOutput, classify
+from clip2scene_core.student.minkunet import INDOOR_PLANES, OUTDOOR_PLANES, MinkUNet
+
+__all__ = ["INDOOR_PLANES", "OUTDOOR_PLANES", "MinkUNet", "StudentHeads", "StudentOutput", "classify"]

@@ -1,0 +1,173 @@
+"""The student: a sparse residual U-Net (MinkUNet of Choy et al. 2019) with two linear heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from clip2scene_core.errors import ConfigError
+from clip2scene_core.sparse import (
+    InverseConv3d,
+    SparseConvolution,
+    SparseEngine,
+    SparseVoxels,
+    StridedConv3d,
+    SubmanifoldConv3d,
+    VoxelGrid,
+    make_engine,
+)
+from clip2scene_core.student.heads import StudentHeads, StudentOutput
+from clip2scene_core.student.norm import make_norm
+
+OUTDOOR_PLANES = (32, 32, 64, 128, 256, 256, 128, 96, 96)
+"""Stem, four encoder stages, four decoder stages; the released code's outdoor student."""
+INDOOR_PLANES = (32, 32, 64, 128, 256, 128, 128, 96, 96)
+"""The same for MinkowskiNet14."""
+BLOCKS = {14: (1,) * 8, 18: (2,) * 8, 34: (2, 3, 4, 6, 2, 2, 2, 2)}
+"""Residual blocks in each of the eight stages, by variant."""
+
+
+class MinkUNet(nn.Module):
+    """Four times down, four times up, each level joined to the encoder's features of the same resolution.
+
+    in_channels: features per voxel. variant: 14, 18 or 34. width: multiplies every plane, rounded to
+    multiples of 8. embedding_dim: D of both heads. engine: see `make_engine`. norm: `batch` or `scan`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        variant: int = 18,
+        width: float = 1.0,
+        embedding_dim: int = 512,
+        planes: Sequence[int] = OUTDOOR_PLANES,
+        engine: str | SparseEngine = "torch",
+        norm: str = "batch",
+    ) -> None:
+        super().__init__()
+        if variant not in BLOCKS:
+            raise ConfigError(f"unknown MinkUNet variant {variant!r}; expected one of {sorted(BLOCKS)}")
+        if len(planes) != 9:
+            raise ConfigError(f"MinkUNet needs 9 planes (stem, 4 down, 4 up), got {len(planes)}")
+        stem, *stages = (scaled_channels(plane, width) for plane in planes)
+        blocks, engine = BLOCKS[variant], make_engine(engine)
+        self.stem = nn.Sequential(
+            ConvNorm(SubmanifoldConv3d(in_channels, stem, engine=engine), norm),
+            ConvNorm(SubmanifoldConv3d(stem, stem, engine=engine), norm),
+        )
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        before, skips = stem, [stem]
+        for channels, count in zip(stages[:4], blocks[:4], strict=True):
+            self.down.append(DownStage(before, channels, count, engine, norm))
+            skips.append(channels)
+            before = channels
+        skips.pop()
+        for channels, count in zip(stages[4:], blocks[4:], strict=True):
+            self.up.append(UpStage(before, skips.pop(), channels, count, engine, norm))
+            before = channels
+        self.heads = StudentHeads(before, embedding_dim)
+
+    def forward(self, voxels: SparseVoxels, *, temporal: bool = True) -> StudentOutput:
+        """Two (V, D) embeddings, in the rows of `voxels`; only the semantic one if `temporal` is False."""
+        return self.heads(self.backbone(voxels).features, temporal=temporal)
+
+    def backbone(self, voxels: SparseVoxels) -> SparseVoxels:
+        """The (V, C) features that both heads read."""
+        voxels = self.stem(voxels)
+        skips = []
+        for stage in self.down:
+            skips.append(voxels)
+            voxels = stage(voxels)
+        for stage in self.up:
+            voxels = stage(voxels, skips.pop())
+        return voxels
+
+
+class DownStage(nn.Module):
+    """Half the resolution, then residual blocks."""
+
+    def __init__(self, channels: int, out: int, blocks: int, engine: SparseEngine, norm: str) -> None:
+        super().__init__()
+        self.conv = ConvNorm(StridedConv3d(channels, channels, engine=engine), norm)
+        self.blocks = _residual_blocks(channels, out, blocks, engine, norm)
+
+    def forward(self, voxels: SparseVoxels) -> SparseVoxels:
+        return self.blocks(self.conv(voxels))
+
+
+class UpStage(nn.Module):
+    """Twice the resolution, joined with the encoder's features there, then residual blocks."""
+
+    def __init__(
+        self, channels: int, skip: int, out: int, blocks: int, engine: SparseEngine, norm: str
+    ) -> None:
+        super().__init__()
+        self.conv = ConvNorm(InverseConv3d(channels, out, engine=engine), norm)
+        self.blocks = _residual_blocks(out + skip, out, blocks, engine, norm)
+
+    def forward(self, voxels: SparseVoxels, skip: SparseVoxels) -> SparseVoxels:
+        finer = self.conv(voxels, skip.grid)
+        return self.blocks(finer.with_features(torch.cat([finer.features, skip.features], dim=1)))
+
+
+class ResidualBlock(nn.Module):
+    """Two submanifold convolutions around an identity, or a 1x1 convolution where the width changes."""
+
+    def __init__(self, channels: int, out: int, engine: SparseEngine, norm: str) -> None:
+        super().__init__()
+        self.first = ConvNorm(SubmanifoldConv3d(channels, out, engine=engine), norm)
+        self.second = ConvNorm(SubmanifoldConv3d(out, out, engine=engine), norm, relu=False)
+        self.shortcut = (
+            nn.Identity() if channels == out else ConvNorm(PointwiseConv(channels, out), norm, relu=False)
+        )
+
+    def forward(self, voxels: SparseVoxels) -> SparseVoxels:
+        residual = self.second(self.first(voxels)).features
+        return voxels.with_features(F.relu(residual + self.shortcut(voxels).features))
+
+
+class PointwiseConv(nn.Linear):
+    """A 1x1 convolution, which is a linear layer on the features."""
+
+    def __init__(self, channels: int, out: int, *, bias: bool = False) -> None:
+        super().__init__(channels, out, bias=bias)
+
+    def forward(self, voxels: SparseVoxels) -> SparseVoxels:
+        return voxels.with_features(super().forward(voxels.features))
+
+
+class ConvNorm(nn.Module):
+    """A convolution, its normalisation and, where wanted, a ReLU."""
+
+    def __init__(self, conv: SparseConvolution | PointwiseConv, norm: str, *, relu: bool = True) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = make_norm(norm, _out_channels(conv))
+        self.relu = relu
+
+    def forward(self, voxels: SparseVoxels, *finer: VoxelGrid) -> SparseVoxels:
+        voxels = self.norm(self.conv(voxels, *finer))
+        return voxels.with_features(F.relu(voxels.features)) if self.relu else voxels
+
+
+def scaled_channels(plane: int, width: float) -> int:
+    """`plane` times `width`, to the nearest multiple of 8, at least 8."""
+    return max(8, int(plane * width / 8 + 0.5) * 8)
+
+
+def _residual_blocks(channels: int, out: int, count: int, engine: SparseEngine, norm: str) -> nn.Sequential:
+    widths = [channels] + [out] * count
+    return nn.Sequential(
+        *(
+            ResidualBlock(before, after, engine, norm)
+            for before, after in zip(widths, widths[1:], strict=False)
+        )
+    )
+
+
+def _out_channels(conv: SparseConvolution | PointwiseConv) -> int:
+    return conv.out_features if isinstance(conv, PointwiseConv) else conv.weight.shape[2]
