@@ -117,7 +117,7 @@ class VoxelGrid:
 
     @cached_property
     def to_coarser(self) -> KernelMap:
-        """From this grid's rows to the rows of `coarser`: the 8 octants, in the order of `kernel_offsets(2)`."""
+        """From this grid's rows to the rows of `coarser`: the 8 octants, ordered as `kernel_offsets(2)`."""
         children, parents = self._octants
         return KernelMap(children, parents, num_out=len(self.coarser))
 
@@ -185,7 +185,7 @@ class SparseVoxels:
 def kernel_offsets(kernel_size: int) -> Tensor:
     """(K, 3) displacement of the input cell from the output cell, for each row of a weight (K, C_in, C_out).
 
-    x is the slowest, z the fastest axis: (-1,-1,-1), (-1,-1,0), ... (1,1,1) for size 3, whose centre is row 13,
+    x is the slowest, z the fastest axis: (-1,-1,-1), (-1,-1,0), ... (1,1,1) for size 3, with centre 13,
     and (0,0,0), (0,0,1), ... (1,1,1) for size 2, in cells of the finer grid.
     """
     axis = torch.arange(kernel_size) - (kernel_size - 1) // 2

@@ -31,7 +31,7 @@ class StudentHeads(nn.Module):
         self.temporal = nn.Linear(channels, embedding_dim)
 
     def forward(self, features: Tensor, *, temporal: bool = True) -> StudentOutput:
-        """Both embeddings of (V, C) features; `temporal=False` leaves out the one that only training needs."""
+        """Both embeddings of (V, C) features; `temporal=False` leaves out the one only training needs."""
         return StudentOutput(
             semantic=self.semantic(features), temporal=self.temporal(features) if temporal else None
         )

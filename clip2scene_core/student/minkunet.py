@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -161,12 +162,7 @@ def scaled_channels(plane: int, width: float) -> int:
 
 def _residual_blocks(channels: int, out: int, count: int, engine: SparseEngine, norm: str) -> nn.Sequential:
     widths = [channels] + [out] * count
-    return nn.Sequential(
-        *(
-            ResidualBlock(before, after, engine, norm)
-            for before, after in zip(widths, widths[1:], strict=False)
-        )
-    )
+    return nn.Sequential(*(ResidualBlock(before, after, engine, norm) for before, after in pairwise(widths)))
 
 
 def _out_channels(conv: SparseConvolution | PointwiseConv) -> int:

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from clip2scene_core.errors import ConfigError
 from clip2scene_core.sparse import SparseVoxels
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over all voxels of the batch, with running statistics for inference."""
+    """Batch normalisation over all voxels of the batch, with running statistics for inference.
+
+    At inference the statistics may be mixed with those of the scan at hand, `scan_share` of them (0..1):
+    another sensor or place shifts them, and the scan itself tells by how much.
+    """
+
+    scan_share: float = 0.0
 
     def forward(self, voxels: SparseVoxels) -> SparseVoxels:
-        return voxels.with_features(super().forward(voxels.features))
+        features = voxels.features
+        if self.training or not self.scan_share:
+            return voxels.with_features(super().forward(features))
+        variance, mean = torch.var_mean(features, dim=0, correction=0)
+        return voxels.with_features(
+            functional.batch_norm(
+                features,
+                torch.lerp(self.running_mean, mean.to(self.running_mean.dtype), self.scan_share),
+                torch.lerp(self.running_var, variance.to(self.running_var.dtype), self.scan_share),
+                self.weight,
+                self.bias,
+                eps=self.eps,
+            )
+        )
 
 
 class ScanNorm(nn.Module):
@@ -49,3 +68,12 @@ def make_norm(name: str, channels: int) -> nn.Module:
     if name not in NORMS:
         raise ConfigError(f"unknown norm {name!r}; expected one of {', '.join(sorted(NORMS))}")
     return NORMS[name](channels)
+
+
+def use_scan_statistics(module: nn.Module, share: float) -> None:
+    """Sets `scan_share` of every batch norm inside `module`; raises ConfigError outside 0..1."""
+    if not 0.0 <= share <= 1.0:
+        raise ConfigError(f"scan_statistics must lie in 0..1, got {share}")
+    for part in module.modules():
+        if isinstance(part, BatchNorm):
+            part.scan_share = share
