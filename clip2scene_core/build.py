@@ -1,0 +1,60 @@
+"""Configuration to objects: the one place where settings become networks, devices and embeddings."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from clip2scene_core.checkpoint import Checkpoint
+from clip2scene_core.config import StudentConfig
+from clip2scene_core.errors import CheckpointError, ConfigError
+from clip2scene_core.student import MinkUNet
+from clip2scene_core.voxels import FEATURES
+
+
+def build_student(config: StudentConfig, *, engine: str) -> MinkUNet:
+    """An untrained student whose input are the features of voxels.FEATURES (and the intensity)."""
+    return MinkUNet(
+        len(FEATURES) + config.intensity,
+        variant=config.variant,
+        width=config.width,
+        embedding_dim=config.embedding_dim,
+        engine=engine,
+    )
+
+
+def restore_student(checkpoint: Checkpoint, *, engine: str) -> MinkUNet:
+    """The student of a checkpoint; raises CheckpointError naming the first weight that does not fit."""
+    student = build_student(checkpoint.student, engine=engine)
+    expected = {name: tuple(tensor.shape) for name, tensor in student.state_dict().items()}
+    got = {name: tuple(tensor.shape) for name, tensor in checkpoint.weights.items()}
+    for name in sorted(expected.keys() | got.keys()):
+        if expected.get(name) != got.get(name):
+            raise CheckpointError(
+                f"checkpoint weight {name}: expected shape {expected.get(name, 'none')}, "
+                f"got {got.get(name, 'none')}"
+            )
+    student.load_state_dict(checkpoint.weights)
+    return student
+
+
+def orthonormal_embeddings(classes: int, dim: int, *, seed: int) -> Tensor:
+    """(C, D) float32 unit vectors at right angles: stand-ins for text embeddings where no CLIP is at hand."""
+    if classes > dim:
+        raise ConfigError(f"student.embedding_dim = {dim} cannot hold {classes} classes at right angles")
+    generator = torch.Generator().manual_seed(seed)
+    basis, _ = torch.linalg.qr(torch.randn(dim, classes, generator=generator))
+    return basis.T.contiguous()
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one; raises ConfigError for a device that is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device must be auto, cpu or cuda, got '{name}'") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda was asked for, but torch sees no CUDA device; use device=cpu")
+    return device

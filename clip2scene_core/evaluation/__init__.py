@@ -1,0 +1,1 @@
+"""How well a student labels recordings, in numbers and in pictures."""

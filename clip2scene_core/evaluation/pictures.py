@@ -1,0 +1,128 @@
+"""Pictures of a labelled scan: from above, and projected into the camera images.
+
+Shapes: N points.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clip2scene_core.geometry import in_image, project, visible
+from clip2scene_core.labels import LabelSet
+from clip2scene_core.types import Frame, SemanticLabels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BACKGROUND = "#14161a"
+
+
+def save_picture(
+    path: Path, frame: Frame, labels: SemanticLabels, label_set: LabelSet, *, title: str = "", range_m: float = 40.0
+) -> None:
+    """Writes a PNG: bird's eye view beside every camera image with the labelled points drawn into it.
+
+    x points up and y left in the view from above, as somebody in the vehicle would see it. Without
+    images, a second view shows the truth where it is known.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(16, 9), dpi=100, facecolor=BACKGROUND, layout="constrained")
+    above, beside = figure.subfigures(1, 2, width_ratios=(9, 7) if len(frame.images) != 1 else (7, 9))
+    for part in (above, beside):
+        part.set_facecolor(BACKGROUND)
+    draw_birds_eye(above.subplots(), frame.scan.xyz, labels.class_id, label_set, range_m=range_m)
+    if frame.images:
+        columns = 1 if len(frame.images) < 4 else 2
+        rows = -(-len(frame.images) // columns)
+        axes = beside.subplots(rows, columns, squeeze=False).ravel()
+        for axis, name in zip(axes, frame.images, strict=False):
+            draw_overlay(axis, frame, name, labels.class_id, label_set)
+        for axis in axes[len(frame.images) :]:
+            axis.axis("off")
+    else:
+        draw_panorama(beside.subplots(), frame.scan.xyz, labels.class_id, label_set)
+    _legend(figure, labels.class_id, label_set)
+    figure.suptitle(title, color="white", fontsize=12)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        figure.savefig(temporary, facecolor=BACKGROUND)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def draw_birds_eye(
+    axis: Axes, xyz_lidar: np.ndarray, class_id: np.ndarray, label_set: LabelSet, *, range_m: float
+) -> None:
+    """Points (N, 3) from above in their classes' colours, high ones over low ones."""
+    order = np.argsort(xyz_lidar[:, 2])
+    near = (np.abs(xyz_lidar[order, :2]) < range_m).all(axis=1)
+    rows = order[near]
+    axis.scatter(
+        -xyz_lidar[rows, 1],
+        xyz_lidar[rows, 0],
+        c=label_set.palette()[class_id[rows]] / 255.0,
+        s=1.2,
+        marker="s",
+        linewidths=0,
+    )
+    axis.annotate("", (0, 3), (0, -1), arrowprops={"color": "white", "width": 1.5, "headwidth": 7})
+    axis.plot([range_m - 12, range_m - 2], [-range_m + 2] * 2, color="white")
+    axis.text(range_m - 7, -range_m + 3, "10 m", color="white", ha="center")
+    axis.set(xlim=(-range_m, range_m), ylim=(-range_m, range_m), aspect="equal", facecolor=BACKGROUND)
+    axis.set(xticks=[], yticks=[])
+
+
+def draw_overlay(
+    axis: Axes, frame: Frame, camera_name: str, class_id: np.ndarray, label_set: LabelSet
+) -> None:
+    """An image with the points that its camera sees, in their classes' colours."""
+    image = frame.images[camera_name]
+    xyz_camera = frame.camera_from_lidar(camera_name).apply(frame.scan.xyz.astype(np.float64))
+    pixels, depth_m = project(image.camera, xyz_camera)
+    seen = in_image(image.camera, pixels) & (depth_m > 1.0)
+    seen[seen] = visible(pixels[seen], depth_m[seen])
+    far_first = np.flatnonzero(seen)[np.argsort(-depth_m[seen])]
+    axis.imshow(image.rgb)
+    axis.scatter(
+        *pixels[far_first].T,
+        c=label_set.palette()[class_id[far_first]] / 255.0,
+        s=np.clip(60 / depth_m[far_first], 1.0, 8.0),
+        linewidths=0,
+        alpha=0.85,
+    )
+    axis.set(xlim=(0, image.camera.width), ylim=(image.camera.height, 0), xticks=[], yticks=[])
+    axis.set_title(camera_name, color="white", fontsize=9)
+
+
+def draw_panorama(axis: Axes, xyz_lidar: np.ndarray, class_id: np.ndarray, label_set: LabelSet) -> None:
+    """What the sensor sees all around: azimuth to the sides (forward in the middle), elevation upwards."""
+    distance_m = np.hypot(xyz_lidar[:, 0], xyz_lidar[:, 1])
+    far_first = np.argsort(-distance_m)
+    azimuth = -np.degrees(np.arctan2(xyz_lidar[:, 1], xyz_lidar[:, 0]))[far_first]
+    elevation = np.degrees(np.arctan2(xyz_lidar[:, 2], distance_m))[far_first]
+    colour = label_set.palette()[class_id[far_first]] / 255.0
+    axis.scatter(azimuth, elevation, c=colour, s=1.5, marker="s", linewidths=0)
+    axis.set(xlim=(-180, 180), ylim=(-30, 15), facecolor=BACKGROUND, aspect=3.0)
+    axis.set_xticks([-90, 0, 90], ["left", "front", "right"], color="white")
+    axis.set_yticks([])
+
+
+def _legend(figure, class_id: np.ndarray, label_set: LabelSet) -> None:  # noqa: ANN001 - matplotlib, imported late
+    from matplotlib.lines import Line2D
+
+    share = np.bincount(class_id, minlength=65536) / max(len(class_id), 1)
+    handles = [
+        Line2D([], [], marker="s", linestyle="", color=np.array(c.colour) / 255, label=f"{c.name} {share[c.id]:.0%}")
+        for c in label_set.classes
+        if share[c.id] > 0
+    ]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=6, frameon=False, labelcolor="white", fontsize=10
+    )

@@ -1,0 +1,75 @@
+"""The ground below a scan, found in the scan itself: nothing is assumed of how high the sensor is mounted.
+
+Shapes: N points, R x C cells.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+CELL_M = 2.0
+MAX_SLOPE = 0.2
+"""Rise per metre that ground may have; steeper things (facades, cars, hedges) stand on it."""
+REACH_M = 120.0
+
+
+def ground_height(xyz: np.ndarray) -> np.ndarray:
+    """(N,) float32: z in metres of the ground below (or above) each of the points (N, 3), all finite.
+
+    The 5 % quantile of the heights in each 2 m cell, freed of cells that only hold echoes from below
+    the street, under the steepest surface that no ground exceeds: the lower envelope of cones of slope
+    0.2 on all cells. Cells without ground of their own (roofs, hedges) so get that of their surroundings.
+    """
+    if len(xyz) == 0:
+        return np.zeros(0, np.float32)
+    near = np.clip(xyz[:, :2], -REACH_M, REACH_M)
+    origin = near.min(axis=0)
+    position = (near - origin) / CELL_M
+    cell = position.astype(np.int32)
+    rows, columns = cell.max(axis=0) + 1
+    lowest = _lowest_by_cell(cell[:, 0] * columns + cell[:, 1], xyz[:, 2], rows * columns)
+    surface = _slope_limited(_without_echoes(lowest.reshape(rows, columns)))
+    return ndimage.map_coordinates(
+        surface, position.T - 0.5, order=1, mode="nearest", output=np.float32
+    )
+
+
+def _lowest_by_cell(cell: np.ndarray, z: np.ndarray, count: int) -> np.ndarray:
+    """(count,) float32: the 5 % quantile of z by cell; inf where there are no points."""
+    millimetres = np.clip(z * 1000, -(1 << 30), 1 << 30).astype(np.int64) + (1 << 31)
+    by_cell_and_height = np.sort((cell.astype(np.int64) << 32) | millimetres)
+    points = np.bincount(cell, minlength=count)
+    first = np.cumsum(points) - points
+    occupied = points > 0
+    chosen = by_cell_and_height[(first + points // 20)[occupied]]
+    lowest = np.full(count, np.inf, np.float32)
+    lowest[occupied] = ((chosen & 0xFFFFFFFF) - (1 << 31)) / 1000
+    return lowest
+
+
+def _without_echoes(lowest: np.ndarray) -> np.ndarray:
+    """Drops cells far below the lower quartile of the 5 x 5 around them, or with hardly any neighbour.
+
+    Mirrors (windows, wet roads, car bodies) show a LiDAR a world below the street.
+    """
+    padded = np.pad(lowest, 2, constant_values=np.inf)
+    around = np.lib.stride_tricks.sliding_window_view(padded, (5, 5)).reshape(*lowest.shape, 25)
+    around = np.sort(around, axis=-1)
+    present = np.isfinite(around).sum(axis=-1)
+    quartile = np.take_along_axis(around, (present // 4)[..., None] % 25, axis=-1)[..., 0]
+    echo = (lowest < quartile - 2 * CELL_M * MAX_SLOPE) | (present < 4)
+    return lowest if echo.all() else np.where(echo, np.inf, lowest)
+
+
+def _slope_limited(lowest: np.ndarray) -> np.ndarray:
+    """The highest surface below `lowest` that nowhere rises by more than MAX_SLOPE per metre."""
+    diagonal = MAX_SLOPE * CELL_M * np.sqrt(2)
+    straight = MAX_SLOPE * CELL_M
+    cone = np.array([[diagonal, straight, diagonal], [straight, 0, straight], [diagonal, straight, diagonal]])
+    surface = lowest.astype(np.float64)
+    while True:
+        lower = ndimage.grey_erosion(surface, structure=-cone, mode="nearest")
+        if np.array_equal(lower, surface):
+            return surface
+        surface = lower

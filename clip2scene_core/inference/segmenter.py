@@ -1,0 +1,172 @@
+"""From a frame to a class for every row of its scan.
+
+Shapes: N points, V voxels, K sweeps, D embedding, P phrases, C classes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clip2scene_core import checkpoint as checkpoints
+from clip2scene_core.build import choose_device, restore_student
+from clip2scene_core.checkpoint import Checkpoint
+from clip2scene_core.config import InferenceConfig
+from clip2scene_core.data.batch import collate
+from clip2scene_core.errors import ConfigError
+from clip2scene_core.inference.stages import StageTimer
+from clip2scene_core.inference.temporal import fuse
+from clip2scene_core.sparse import ENGINES
+from clip2scene_core.student import classify, use_scan_statistics
+from clip2scene_core.types import Frame, LidarScan, SemanticLabels
+from clip2scene_core.voxels import Voxels, occupied, voxelise
+
+
+class SemanticSegmenter:
+    """A student with a vocabulary, ready for scans of any LiDAR."""
+
+    def __init__(self, checkpoint: Checkpoint, config: InferenceConfig = InferenceConfig()) -> None:
+        """Raises CheckpointError where the weights do not fit, ConfigError for an impossible setting."""
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.label_set = checkpoint.label_set
+        self._checkpoint = checkpoint
+        self._config = config
+        self._device = choose_device(config.device)
+        self._student = restore_student(checkpoint, engine=choose_engine(config.engine))
+        use_scan_statistics(self._student, config.scan_statistics)
+        self._student.to(self._device).eval()
+        self._text = checkpoint.text_embeddings.to(self._device)
+        self._phrase_class = torch.tensor(checkpoint.phrase_class, device=self._device)
+        self._past: OrderedDict[tuple[str, int], tuple[np.ndarray, Tensor]] = OrderedDict()
+
+    @classmethod
+    def from_checkpoint(
+        cls, path: str | Path | None = None, *, config: InferenceConfig = InferenceConfig()
+    ) -> SemanticSegmenter:
+        """From a file; None is the one that `config` names, or the one that ships with the package."""
+        return cls(checkpoints.load(path or config.checkpoint), config)
+
+    @property
+    def sweeps(self) -> int:
+        """How many earlier sweeps of a frame are used."""
+        return self._config.sweeps
+
+    def with_classes(self, names: Sequence[str]) -> SemanticSegmenter:
+        """One that answers with these classes of the checkpoint only; raises ConfigError for others."""
+        return SemanticSegmenter(_restricted(self._checkpoint, names), self._config)
+
+    @torch.inference_mode()
+    def segment(self, frame: Frame, stages: StageTimer | None = None) -> SemanticLabels:
+        """A class id and its probability for each of the N rows of `frame.scan`.
+
+        NaN rows and rows beyond the range of the checkpoint get the ignore id and probability 0. Where
+        earlier sweeps are used, they are registered by the poses of the frame.
+        """
+        stages = stages or StageTimer()
+        voxels, features = self._embed(frame.scan, stages)
+        if self._config.sweeps and frame.sweeps:
+            features = self._fused(frame, voxels, features, stages)
+        with stages("classify"):
+            classes = len(self.label_set.classes)
+            cosine = classify(features, self._text, self._phrase_class, classes)
+            best, index = (cosine / self._checkpoint.student.temperature).softmax(dim=1).max(dim=1)
+            return self._labels(voxels, index.cpu().numpy(), best.float().cpu().numpy())
+
+    def _embed(self, scan: LidarScan, stages: StageTimer) -> tuple[Voxels, Tensor]:
+        """The voxels of a scan and the semantic feature (V, D) of each."""
+        student = self._checkpoint.student
+        with stages("voxelise"):
+            if student.intensity and scan.intensity is None:
+                raise ConfigError("the checkpoint wants intensity, but the cloud has none; use another one")
+            voxels = voxelise(
+                scan.xyz,
+                size_m=student.voxel_m,
+                range_m=student.range_m,
+                intensity=scan.intensity if student.intensity else None,
+            )
+        if not len(voxels.coordinates):
+            return voxels, self._text.new_zeros(0, self._text.shape[1])
+        with stages("network"):
+            features = self._student(collate([voxels]).to(self._device), temporal=False).semantic
+            self._remember(scan, voxels, features)
+        return voxels, features
+
+    def _fused(self, frame: Frame, voxels: Voxels, features: Tensor, stages: StageTimer) -> Tensor:
+        """Features (V, D) of the scan's cells, fused with those of earlier sweeps in the same cells."""
+        size_m = self._checkpoint.student.voxel_m
+        clouds, parts = [_centres(voxels, size_m)], [features]
+        for sweep, world_from_sweep in zip(frame.sweeps, frame.sweeps_world_from_lidar, strict=True):
+            if len(clouds) > self._config.sweeps:
+                break
+            centres, past = self._recall(sweep, stages)
+            lidar_from_sweep = frame.world_from_lidar.inverse() @ world_from_sweep
+            clouds.append(lidar_from_sweep.apply(centres))
+            parts.append(past)
+        with stages("temporal"):
+            cells, cell = occupied(np.concatenate(clouds), size_m)
+            rows = torch.from_numpy(cell).to(self._device)
+            fused = fuse(torch.cat(parts), rows, len(cells), self._text)
+            return fused[rows[: len(features)]]
+
+    def _remember(self, scan: LidarScan, voxels: Voxels, features: Tensor) -> None:
+        if self._config.sweeps:
+            self._past[scan.frame_id, scan.stamp_ns] = _centres(voxels, self._checkpoint.student.voxel_m), features
+            while len(self._past) > self._config.sweeps + 1:
+                self._past.popitem(last=False)
+
+    def _recall(self, sweep: LidarScan, stages: StageTimer) -> tuple[np.ndarray, Tensor]:
+        """Voxel centres (V, 3) in the sweep's own frame and features (V, D), computed where not remembered."""
+        known = self._past.get((sweep.frame_id, sweep.stamp_ns))
+        if known is not None:
+            return known
+        voxels, features = self._embed(sweep, stages)
+        return _centres(voxels, self._checkpoint.student.voxel_m), features
+
+    def _labels(self, voxels: Voxels, class_index: np.ndarray, probability: np.ndarray) -> SemanticLabels:
+        """Voxel answers to rows; the extra last entry is for rows in no voxel, whose index is -1."""
+        ids = np.append(self.label_set.ids[class_index], self.label_set.ids.dtype.type(self.label_set.ignore_id))
+        chance = np.append(probability, np.float32(0))
+        return SemanticLabels(
+            class_id=ids[voxels.voxel_of_point], probability=chance[voxels.voxel_of_point]
+        )
+
+
+def choose_engine(name: str) -> str:
+    """`auto` is spconv where it is installed, else torch."""
+    if name != "auto":
+        return name
+    try:
+        ENGINES["spconv"]()
+    except (ImportError, ConfigError):
+        return "torch"
+    return "spconv"
+
+
+def _centres(voxels: Voxels, size_m: float) -> np.ndarray:
+    return (voxels.coordinates.astype(np.float32) + np.float32(0.5)) * np.float32(size_m)
+
+
+def _restricted(checkpoint: Checkpoint, names: Iterable[str]) -> Checkpoint:
+    """The checkpoint with only these classes, in the order of `names`."""
+    label_set, names = checkpoint.label_set, list(names)
+    unknown = [name for name in names if name not in label_set.names]
+    if unknown or not names:
+        what = f"class '{unknown[0]}' is not in the checkpoint" if unknown else "no classes are named"
+        raise ConfigError(f"{what}; it knows {', '.join(label_set.names)}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"classes are named twice: {', '.join(names)}")
+    position = {label_set.names.index(name): new for new, name in enumerate(names)}
+    rows = [row for row, c in enumerate(checkpoint.phrase_class) if c in position]
+    return replace(
+        checkpoint,
+        label_set=replace(label_set, classes=tuple(label_set.classes[c] for c in position)),
+        text_embeddings=checkpoint.text_embeddings[rows],
+        phrase_class=tuple(position[checkpoint.phrase_class[row]] for row in rows),
+    )

@@ -1,0 +1,41 @@
+"""Losses as pure functions of network outputs.
+
+Shapes: N points, C classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def cross_entropy(scores: Tensor, target: Tensor, class_weight: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy of scores (N, C) against classes (N,) int64, -1 ignored; 0 if all are."""
+    if not (target >= 0).any():
+        return scores.sum() * 0.0
+    return functional.cross_entropy(scores, target, weight=class_weight, ignore_index=-1)
+
+
+def lovasz_softmax(scores: Tensor, target: Tensor) -> Tensor:
+    """Lovasz-softmax (Berman et al., CVPR 2018): the convex surrogate of 1 - mean IoU over the classes present.
+
+    Scores (N, C) before the softmax, classes (N,) int64, -1 ignored; 0 if all are.
+    """
+    kept = target >= 0
+    probability, target = scores[kept].float().softmax(dim=1), target[kept]
+    losses = []
+    for c in target.unique().tolist():
+        foreground = (target == c).float()
+        error, order = (foreground - probability[:, c]).abs().sort(descending=True)
+        losses.append(error @ _jaccard_gradient(foreground[order]))
+    return torch.stack(losses).mean() if losses else scores.sum() * 0.0
+
+
+def _jaccard_gradient(foreground_sorted: Tensor) -> Tensor:
+    """(N,): by how much each further error, largest first, lowers the Jaccard index."""
+    total = foreground_sorted.sum()
+    intersection = total - foreground_sorted.cumsum(0)
+    union = total + (1 - foreground_sorted).cumsum(0)
+    jaccard = 1 - intersection / union
+    return torch.cat([jaccard[:1], jaccard[1:] - jaccard[:-1]])

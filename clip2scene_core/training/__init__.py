@@ -1,0 +1,1 @@
+"""Training a student; the loop stands in plain sight in finetune.py."""

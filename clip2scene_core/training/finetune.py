@@ -1,0 +1,132 @@
+"""Supervised training of a student: cross-entropy and Lovasz on the classes of voxels."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import yaml
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from clip2scene_core.build import build_student, choose_device, orthonormal_embeddings
+from clip2scene_core.checkpoint import Checkpoint, save
+from clip2scene_core.config import RunConfig, TrainingConfig, to_dict
+from clip2scene_core.data.source import FrameSource
+from clip2scene_core.errors import MissingExtraError
+from clip2scene_core.labels import LabelSet
+from clip2scene_core.losses import cross_entropy, lovasz_softmax
+from clip2scene_core.student import classify
+from clip2scene_core.training.samples import StepSampler, TrainingSamples, class_weights, collate_samples
+from clip2scene_core.training.state import RunState, load_state, save_state
+
+LOG_FILE = "log.jsonl"
+CHECKPOINT_FILE = "student.safetensors"
+CONFIG_FILE = "config.yaml"
+
+Report = Callable[[int, dict[str, float]], None]
+"""Called after every step with the number of steps done and the losses."""
+
+
+def finetune(
+    config: RunConfig, source: FrameSource, folder: Path, *, record: dict[str, object], report: Report
+) -> Path:
+    """Trains in `folder` (resuming what is there) and returns the path of the checkpoint.
+
+    `record` goes into the checkpoint beside configuration, time and steps. An interruption saves the
+    state first; the same call then goes on from there.
+    """
+    try:
+        from lightning.fabric import Fabric, seed_everything
+    except ImportError as error:
+        raise MissingExtraError("lightning", "train") from error
+    settings = config.training
+    folder.mkdir(parents=True, exist_ok=True)
+    device = choose_device(settings.device)
+    fabric = Fabric(accelerator=device.type, devices=1, precision=settings.precision)
+    seed_everything(settings.seed, verbose=False)
+
+    label_set = LabelSet.named(config.label_set)
+    classes = len(label_set.classes)
+    text = orthonormal_embeddings(classes, config.student.embedding_dim, seed=settings.seed).to(device)
+    phrase_class = torch.arange(classes, device=device)
+    weight = class_weights(source, label_set, settings.rare).to(device)
+
+    student = build_student(config.student, engine=settings.engine)
+    optimizer = torch.optim.AdamW(
+        student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    student, optimizer = fabric.setup(student, optimizer)
+    average = AveragedModel(
+        student.module, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
+    )
+    content = to_dict(config)
+    done = load_state(folder, content, student.module, average, optimizer) or RunState(
+        step=0, seconds=0.0, config=content
+    )
+    (folder / CONFIG_FILE).write_text(yaml.safe_dump(content, sort_keys=False))
+    samples = TrainingSamples(source, label_set, config.student, settings.augment, settings.seed)
+    order = StepSampler(
+        len(samples), batch=settings.batch, first_step=done.step, steps=settings.steps, seed=settings.seed
+    )
+    loader = DataLoader(
+        samples, batch_sampler=order, num_workers=settings.loaders, collate_fn=collate_samples
+    )
+
+    started = saved = time.monotonic()
+    step = done.step
+
+    def state() -> RunState:
+        return RunState(step=step, seconds=done.seconds + time.monotonic() - started, config=content)
+
+    student.train()
+    try:
+        for voxels, target in loader:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(settings, step)
+            output = student(voxels.to(device))
+            target = target.to(device)
+            scores = classify(output.semantic, text, phrase_class, classes) / config.student.temperature
+            entropy = cross_entropy(scores, target, weight)
+            lovasz = lovasz_softmax(scores, target)
+            fabric.backward(entropy + settings.lovasz * lovasz)
+            fabric.clip_gradients(student, optimizer, max_norm=10.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            average.update_parameters(student.module)
+            step += 1
+            losses = {"cross_entropy": float(entropy.detach()), "lovasz": float(lovasz.detach())}
+            with (folder / LOG_FILE).open("a") as log:
+                log.write(json.dumps({"step": step, **losses}) + "\n")
+            report(step, losses)
+            if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+                save_state(folder, state(), student.module, average, optimizer)
+                saved = time.monotonic()
+    finally:
+        save_state(folder, state(), student.module, average, optimizer)
+
+    path = folder / CHECKPOINT_FILE
+    finished = Checkpoint(
+        student=config.student,
+        label_set=label_set,
+        text_embeddings=text,
+        phrase_class=tuple(range(classes)),
+        teacher="none: orthonormal stand-ins for text embeddings, learnt from labels",
+        training={**record, "config": content, "steps": step, "seconds": round(state().seconds)},
+        weights=average.module.state_dict(),
+    )
+    save(finished, path)
+    return path
+
+
+def learning_rate(settings: TrainingConfig, step: int) -> float:
+    """Linear warm-up, then half a cosine down to zero."""
+    warmup = max(1, round(settings.warmup * settings.steps))
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(1, settings.steps - warmup)
+    return settings.learning_rate * (1 + math.cos(math.pi * progress)) / 2

@@ -1,0 +1,115 @@
+"""Labelled scans to training samples: varied, voxelised, one class per voxel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from clip2scene_core import augment
+from clip2scene_core.config import AugmentConfig, StudentConfig
+from clip2scene_core.data.batch import collate, voxel_classes
+from clip2scene_core.data.source import FrameSource
+from clip2scene_core.errors import DataError
+from clip2scene_core.labels import LabelSet
+from clip2scene_core.sparse import SparseVoxels
+from clip2scene_core.types import Frame
+from clip2scene_core.voxels import Voxels, voxelise
+
+Sample = tuple[Voxels, np.ndarray]
+"""Voxels and the class of each (V,) int64, -1 where unknown."""
+
+
+class TrainingSamples(Dataset):
+    """Varied samples of the labelled frames of a source; the item (step, frame) is always the same."""
+
+    def __init__(
+        self, source: FrameSource, label_set: LabelSet, student: StudentConfig, vary: AugmentConfig, seed: int
+    ) -> None:
+        if source.label_set is None:
+            raise DataError("the source has no labels to learn from")
+        self._source = source
+        self._label_set = label_set
+        self._student = student
+        self._vary = vary
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        step, index = key
+        rng = np.random.default_rng((self._seed, step, index))
+        frame = self._source[index]
+        target = class_indices(frame, self._source.label_set, self._label_set)
+        finite = np.flatnonzero(np.isfinite(frame.scan.xyz).all(axis=1))
+        rows = finite[augment.kept(len(finite), rng, self._vary.drop)]
+        intensity = frame.scan.intensity
+        voxels = voxelise(
+            _varied(frame.scan.xyz[rows], rng, self._vary),
+            size_m=self._student.voxel_m,
+            range_m=self._student.range_m,
+            intensity=intensity[rows] if self._student.intensity and intensity is not None else None,
+        )
+        return voxels, voxel_classes(voxels, target[rows], len(self._label_set.classes))
+
+
+class StepSampler(Sampler):
+    """Which frames each step takes: every frame once an epoch, in an order drawn from the seed.
+
+    The order depends on the seed alone, so a resumed run goes on where it stopped.
+    """
+
+    def __init__(self, frames: int, *, batch: int, first_step: int, steps: int, seed: int) -> None:
+        self._frames, self._batch = frames, batch
+        self._first, self._steps, self._seed = first_step, steps, seed
+
+    def __len__(self) -> int:
+        return self._steps - self._first
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, order = -1, np.zeros(0, np.int64)
+        for step in range(self._first, self._steps):
+            keys = []
+            for position in range(step * self._batch, (step + 1) * self._batch):
+                if position // self._frames != epoch:
+                    epoch = position // self._frames
+                    order = np.random.default_rng((self._seed, epoch)).permutation(self._frames)
+                keys.append((step, int(order[position % self._frames])))
+            yield keys
+
+
+def collate_samples(samples: list[Sample]) -> tuple[SparseVoxels, Tensor]:
+    """One batch, and the class (V,) int64 of each voxel."""
+    return collate([v for v, _ in samples]), torch.from_numpy(np.concatenate([t for _, t in samples]))
+
+
+def class_indices(frame: Frame, source_set: LabelSet, label_set: LabelSet) -> np.ndarray:
+    """(N,) int64: position in `label_set.classes` of every row's true class, -1 where unknown."""
+    if frame.labels is None:
+        return np.full(len(frame.scan.xyz), -1, np.int64)
+    return label_set.indices(label_set.from_set(source_set, frame.labels.class_id))
+
+
+def class_weights(source: FrameSource, label_set: LabelSet, exponent: float, frames: int = 64) -> Tensor:
+    """(C,) float32 weights frequency^-exponent with a mean of 1, from evenly spread frames."""
+    counts = np.zeros(len(label_set.classes))
+    for index in np.linspace(0, len(source) - 1, min(frames, len(source))).astype(int):
+        target = class_indices(source[int(index)], source.label_set, label_set)
+        counts += np.bincount(target[target >= 0], minlength=len(counts))
+    share = np.maximum(counts / max(counts.sum(), 1), 1e-4)
+    weights = share**-exponent
+    return torch.from_numpy(weights / weights.mean()).float()
+
+
+def _varied(xyz: np.ndarray, rng: np.random.Generator, vary: AugmentConfig) -> np.ndarray:
+    if vary.rotate:
+        xyz = augment.rotated(xyz, rng)
+    xyz = augment.scaled(xyz, rng, vary.scale)
+    xyz = augment.reshaped_ground(
+        xyz, rng, tilt_deg=vary.tilt_deg, wave_m=vary.wave_m, crown_m=vary.crown_m
+    )
+    return augment.jittered(xyz, rng, vary.jitter_m)
