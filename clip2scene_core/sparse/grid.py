@@ -78,14 +78,16 @@ class VoxelGrid:
         return self.coordinates[:, 0]
 
     @cached_property
-    def batch_size(self) -> int:
-        return int(self.batch.max()) + 1 if len(self) else 0
+    def scan_sizes(self) -> list[int]:
+        """How many voxels each scan of the batch has, without the scans that have none."""
+        return [size for size in torch.bincount(self.batch).tolist() if size]
 
     @cached_property
-    def scan_membership(self) -> Tensor:
-        """(V, B) float32, one where the voxel belongs to the scan."""
-        scans = torch.arange(self.batch_size, device=self.device)
-        return (self.batch[:, None] == scans).float()
+    def scan_order(self) -> Tensor | None:
+        """(V,) rows grouped by scan; None where they lie like that already."""
+        if bool((self.batch[1:] >= self.batch[:-1]).all()):
+            return None
+        return torch.argsort(self.batch, stable=True)
 
     @cached_property
     def neighbours(self) -> KernelMap:

@@ -4,4 +4,12 @@ from clip2scene_core.student.heads import StudentHeads, StudentOutput, classify
 from clip2scene_core.student.minkunet import INDOOR_PLANES, OUTDOOR_PLANES, MinkUNet
 from clip2scene_core.student.norm import use_scan_statistics
 
-__all__ = ["INDOOR_PLANES", "OUTDOOR_PLANES", "MinkUNet", "StudentHeads", "StudentOutput", "classify", "use_scan_statistics"]
+__all__ = [
+    "INDOOR_PLANES",
+    "OUTDOOR_PLANES",
+    "MinkUNet",
+    "StudentHeads",
+    "StudentOutput",
+    "classify",
+    "use_scan_statistics",
+]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from clip2scene_core.errors import ConfigError
 from clip2scene_core.sparse import SparseVoxels
@@ -19,20 +22,15 @@ class BatchNorm(nn.BatchNorm1d):
     scan_share: float = 0.0
 
     def forward(self, voxels: SparseVoxels) -> SparseVoxels:
-        features = voxels.features
         if self.training or not self.scan_share:
-            return voxels.with_features(super().forward(features))
-        variance, mean = torch.var_mean(features, dim=0, correction=0)
-        return voxels.with_features(
-            functional.batch_norm(
-                features,
-                torch.lerp(self.running_mean, mean.to(self.running_mean.dtype), self.scan_share),
-                torch.lerp(self.running_var, variance.to(self.running_var.dtype), self.scan_share),
-                self.weight,
-                self.bias,
-                eps=self.eps,
-            )
-        )
+            return voxels.with_features(super().forward(voxels.features))
+        return map_scans(voxels, self._with_scan_statistics)
+
+    def _with_scan_statistics(self, features: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(features.to(self.running_mean.dtype), dim=0, correction=0)
+        mean = self.running_mean.lerp(mean, self.scan_share)
+        variance = self.running_var.lerp(variance, self.scan_share)
+        return F.batch_norm(features, mean, variance, self.weight, self.bias, eps=self.eps)
 
 
 class ScanNorm(nn.Module):
@@ -48,15 +46,11 @@ class ScanNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, voxels: SparseVoxels) -> SparseVoxels:
-        features = voxels.features
-        with torch.autocast(features.device.type, enabled=False):
-            wide = features.to(torch.promote_types(features.dtype, torch.float32))
-            member = voxels.grid.scan_membership.to(wide.dtype)  # (V, B)
-            mean_of = member / member.sum(0).clamp(min=1)
-            centred = wide - member @ (mean_of.T @ wide)
-            variance = mean_of.T @ centred.square()
-            scale = self.weight * torch.rsqrt(variance + self.eps)  # (B, C)
-            return voxels.with_features((centred * (member @ scale) + self.bias).to(features.dtype))
+        return map_scans(voxels, self._normalise)
+
+    def _normalise(self, features: Tensor) -> Tensor:
+        # torch.batch_norm, unlike F.batch_norm, accepts a scan of one voxel
+        return torch.batch_norm(features, self.weight, self.bias, None, None, True, 0.0, self.eps, False)
 
 
 NORMS: dict[str, type[nn.Module]] = {"batch": BatchNorm, "scan": ScanNorm}
@@ -77,3 +71,13 @@ def use_scan_statistics(module: nn.Module, share: float) -> None:
     for part in module.modules():
         if isinstance(part, BatchNorm):
             part.scan_share = share
+
+
+def map_scans(voxels: SparseVoxels, function: Callable[[Tensor], Tensor]) -> SparseVoxels:
+    """Applies `function` to the (V_b, C) features of each scan of the batch; rows stay where they are."""
+    order, sizes = voxels.grid.scan_order, voxels.grid.scan_sizes
+    if not sizes:
+        return voxels
+    features = voxels.features if order is None else voxels.features[order]
+    mapped = torch.cat([function(scan) for scan in features.split(sizes)])
+    return voxels.with_features(mapped if order is None else mapped[order.argsort()])
