@@ -207,27 +207,33 @@ def visible(
     pixels: np.ndarray,
     depth_m: np.ndarray,
     *,
-    cell_px: float = 6.0,
+    cell_px: float = 8.0,
     margin_m: float = 0.5,
     margin_ratio: float = 0.05,
 ) -> np.ndarray:
-    """Occlusion test: (N,) bool, False where a nearer point covers the neighbourhood in the image.
+    """Occlusion test: (N,) bool, False where nearer points surround the point in the image.
 
-    The LiDAR sits above the cameras and sees over things that hide what lies behind them. A point
-    is hidden when some point in its 3x3 neighbourhood of `cell_px` cells is nearer by more than
-    `margin_m` + `margin_ratio` x depth. NaN pixels are not visible.
+    The LiDAR sits above the cameras and sees over things that hide what lies behind them. A point is
+    hidden when the cells of `cell_px` above, below, left and right of its own (three on each side)
+    all hold a point nearer by more than `margin_m` + `margin_ratio` x depth. On one surface, however
+    slanted, one side is always farther, so a surface never hides itself. Takes pixels inside the
+    image (see in_image); NaN pixels are not visible.
     """
     shown = np.isfinite(pixels).all(axis=1) & (depth_m > 0)
     cells = np.floor(pixels[shown] / cell_px).astype(np.int64)
     if len(cells) == 0:
         return shown
-    cells -= cells.min(axis=0) - 1
-    columns, rows = cells.max(axis=0) + 2
-    nearest = np.full((rows, columns), np.inf)
-    np.minimum.at(nearest, (cells[:, 1], cells[:, 0]), depth_m[shown])
-    padded = np.pad(nearest, 1, constant_values=np.inf)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
-    neighbourhood = windows.min(axis=(2, 3))[cells[:, 1], cells[:, 0]]
+    column, row = (cells - cells.min(axis=0) + 1).T
     depth = depth_m[shown]
-    shown[shown] = depth <= neighbourhood + margin_m + margin_ratio * depth
+    nearest = np.full((row.max() + 2, column.max() + 2), np.inf)
+    np.minimum.at(nearest, (row, column), depth)
+    across, down = _smallest_of_three(nearest), _smallest_of_three(nearest.T).T
+    sides = across[row - 1, column], across[row + 1, column], down[row, column - 1], down[row, column + 1]
+    shown[shown] = depth <= np.maximum.reduce(sides) + margin_m + margin_ratio * depth
     return shown
+
+
+def _smallest_of_three(grid: np.ndarray) -> np.ndarray:
+    """Each cell's minimum over itself and its neighbours in the same row."""
+    padded = np.pad(grid, ((0, 0), (1, 1)), constant_values=np.inf)
+    return np.minimum.reduce([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]])

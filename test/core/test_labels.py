@@ -1,0 +1,183 @@
+"""The label sets that ship with the package against tables written out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+from clip2scene_core.errors import ConfigError
+from clip2scene_core.labels import LabelSet
+
+SETS = {
+    "nuscenes": 16,
+    "semantic_kitti": 19,
+    "scannet": 20,
+    "street": 11,
+    "town": 22,
+}
+
+NUSCENES_CLASSES = """barrier, bicycle, bus, car, construction vehicle, motorcycle, pedestrian, traffic cone,
+    trailer, truck, driveable surface, other flat, sidewalk, terrain, manmade, vegetation"""
+NUSCENES_RAW = {
+    **dict.fromkeys([2, 3, 4, 6], 7),
+    **{9: 1, 12: 8, 14: 2, 15: 3, 16: 3, 17: 4, 18: 5, 21: 6, 22: 9, 23: 10},
+    **{24: 11, 25: 12, 26: 13, 27: 14, 28: 15, 30: 16},
+}
+KITTI_CLASSES = """car, bicycle, motorcycle, truck, other vehicle, person, bicyclist, motorcyclist, road, parking,
+    sidewalk, other ground, building, fence, vegetation, trunk, terrain, pole, traffic sign"""
+KITTI_RAW = {
+    **{10: 1, 11: 2, 13: 5, 15: 3, 16: 5, 18: 4, 20: 5, 30: 6, 31: 7, 32: 8},
+    **{40: 9, 44: 10, 48: 11, 49: 12},
+    **{50: 13, 51: 14, 60: 9, 70: 15, 71: 16, 72: 17, 80: 18, 81: 19},
+    **{252: 1, 253: 7, 254: 6, 255: 8, 256: 5, 257: 5, 258: 4, 259: 5},
+}
+STREET_FROM_KITTI = {
+    "road": "road, parking, other ground",
+    "sidewalk": "sidewalk",
+    "terrain": "terrain",
+    "vegetation": "vegetation, trunk",
+    "building": "building",
+    "fence": "fence",
+    "pole": "pole, traffic sign",
+    "car": "car",
+    "large vehicle": "truck, other vehicle",
+    "two-wheeler": "bicycle, motorcycle, bicyclist, motorcyclist",
+    "person": "person",
+}
+STREET_FROM_NUSCENES = {
+    "road": "driveable surface, other flat",
+    "sidewalk": "sidewalk",
+    "terrain": "terrain",
+    "vegetation": "vegetation",
+    "building": "manmade",
+    "fence": "barrier",
+    "pole": "traffic cone",
+    "car": "car",
+    "large vehicle": "bus, trailer, truck, construction vehicle",
+    "two-wheeler": "bicycle, motorcycle",
+    "person": "pedestrian",
+}
+
+
+def words(text):
+    return [" ".join(part.split()) for part in text.split(",")]
+
+
+@pytest.mark.parametrize(("name", "count"), SETS.items())
+def test_every_set_loads_with_consecutive_ids_phrases_and_distinct_colours(name, count):
+    labels = LabelSet.named(name)
+    assert labels.name == name
+    assert labels.ids.tolist() == list(range(1, count + 1))
+    assert labels.ignore_id == 0
+    assert all(c.phrases and all(p and "_" not in p for p in c.phrases) for c in labels.classes)
+    assert len({c.colour for c in labels.classes}) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "raw"),
+    [("nuscenes", NUSCENES_CLASSES, NUSCENES_RAW), ("semantic_kitti", KITTI_CLASSES, KITTI_RAW)],
+)
+def test_raw_ids_map_as_the_benchmark_says(name, classes, raw):
+    labels = LabelSet.named(name)
+    assert list(labels.names) == words(classes)
+    ids = np.arange(300)
+    np.testing.assert_array_equal(labels.from_raw(ids), [raw.get(int(i), 0) for i in ids])
+
+
+@pytest.mark.parametrize(
+    ("source", "groups"), [("semantic_kitti", STREET_FROM_KITTI), ("nuscenes", STREET_FROM_NUSCENES)]
+)
+def test_street_groups_the_classes_of_other_sets(source, groups):
+    street, source_set = LabelSet.named("street"), LabelSet.named(source)
+    assert list(street.names) == list(groups)
+    for name, members in groups.items():
+        ids = np.array([source_set.id_of(member) for member in words(members)], np.uint16)
+        assert set(street.from_set(source_set, ids).tolist()) == {street.id_of(name)}
+    assert sorted(words(", ".join(groups.values()))) == sorted(source_set.names)
+    assert street.from_set(source_set, np.zeros(1, np.uint16)).tolist() == [0]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_mapped_name_exists_in_its_source(name):
+    labels = LabelSet.named(name)
+    for source, pairs in labels.maps.items():
+        assert set(pairs) <= set(LabelSet.named(source).names), source
+
+
+@pytest.mark.parametrize("name", ["street", "semantic_kitti", "nuscenes"])
+def test_town_maps_to_the_sets_that_it_stands_in_for(name):
+    town, labels = LabelSet.named("town"), LabelSet.named(name)
+    mapped = labels.from_set(town, np.array([town.id_of("car"), town.id_of("trunk"), town.id_of("road")]))
+    expected = {"street": (8, 4, 1), "semantic_kitti": (1, 16, 9), "nuscenes": (4, 16, 11)}[name]
+    assert mapped.tolist() == list(expected)
+
+
+def test_scannet_has_the_nyu40_ids_of_its_benchmark():
+    raw = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39]
+    assert LabelSet.named("scannet").from_raw(np.array(raw)).tolist() == list(range(1, 21))
+    assert LabelSet.named("scannet").from_raw(np.array([0, 13, 40])).tolist() == [0, 0, 0]
+
+
+def small(**change):
+    content = {
+        "name": "small",
+        "ignore_id": 255,
+        "classes": [
+            {"id": 3, "name": "cat", "colour": [1, 2, 3]},
+            {"id": 0, "name": "dog", "colour": [4, 5, 6], "phrases": ["dog", "puppy"]},
+        ],
+        "raw_ids": {"7": "cat", "8": "ignore"},
+        "maps": {"zoo": {"lion": "cat"}},
+    }
+    return content | change
+
+
+def test_lookups_of_a_small_set():
+    labels = LabelSet.from_dict(small())
+    assert labels.names == ("cat", "dog")
+    assert labels.classes[0].phrases == ("cat",)
+    assert labels.indices(np.array([0, 3, 255, 9])).tolist() == [1, 0, -1, -1]
+    assert labels.from_raw(np.array([7, 8, 9])).tolist() == [3, 255, 255]
+    assert labels.palette()[3].tolist() == [1, 2, 3]
+    assert labels.id_of("ignore") == 255
+    same = np.array([3, 0], np.uint16)
+    assert labels.from_set(labels, same) is same
+
+
+def test_a_set_survives_a_checkpoint_header_and_a_yaml_file(tmp_path):
+    labels = LabelSet.from_dict(small())
+    again = LabelSet.from_dict(labels.to_dict())
+    assert (again.name, again.classes, again.ignore_id) == (labels.name, labels.classes, 255)
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(small()))
+    assert LabelSet.named(str(path)) == labels
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"classes": []}, "no classes"),
+        ({"ignore_id": 3}, "ignore id 3 is the id of a class"),
+        ({"classes": [{"id": 70000, "name": "a", "colour": [0, 0, 0]}]}, "0..65535"),
+        ({"classes": [{"id": 1, "name": n, "colour": [0, 0, 0]} for n in "ab"]}, "unique"),
+        ({"raw_ids": {1: "cow"}}, "raw_ids maps to unknown class 'cow'"),
+        ({"maps": {"zoo": {"lion": "cow"}}}, "zoo maps to unknown class 'cow'"),
+        ({"classes": [{"id": 1}]}, "malformed"),
+        ({"classes": 5}, "malformed"),
+    ],
+)
+def test_impossible_sets_are_errors(change, words):
+    with pytest.raises(ConfigError, match=words):
+        LabelSet.from_dict(small(**change))
+
+
+def test_unknown_names_are_errors_that_name_what_is_known():
+    with pytest.raises(ConfigError, match="'cityscapes' is unknown; known are nuscenes, scannet"):
+        LabelSet.named("cityscapes")
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml does not exist"):
+        LabelSet.named("nowhere.yaml")
+    with pytest.raises(ConfigError, match="has no class 'cow'; it has road"):
+        LabelSet.named("street").id_of("cow")
+    with pytest.raises(ConfigError, match="street has no map from scannet; it has semantic_kitti"):
+        LabelSet.named("street").from_set(LabelSet.named("scannet"), np.zeros(1, np.uint16))
