@@ -24,8 +24,8 @@ NUSCENES_RAW = {
     **{9: 1, 12: 8, 14: 2, 15: 3, 16: 3, 17: 4, 18: 5, 21: 6, 22: 9, 23: 10},
     **{24: 11, 25: 12, 26: 13, 27: 14, 28: 15, 30: 16},
 }
-KITTI_CLASSES = """car, bicycle, motorcycle, truck, other vehicle, person, bicyclist, motorcyclist, road, parking,
-    sidewalk, other ground, building, fence, vegetation, trunk, terrain, pole, traffic sign"""
+KITTI_CLASSES = """car, bicycle, motorcycle, truck, other vehicle, person, bicyclist, motorcyclist, road,
+    parking, sidewalk, other ground, building, fence, vegetation, trunk, terrain, pole, traffic sign"""
 KITTI_RAW = {
     **{10: 1, 11: 2, 13: 5, 15: 3, 16: 5, 18: 4, 20: 5, 30: 6, 31: 7, 32: 8},
     **{40: 9, 44: 10, 48: 11, 49: 12},
