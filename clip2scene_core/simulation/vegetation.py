@@ -1,0 +1,217 @@
+"""Trees, bushes, hedges and tufts of grass: trunks and branches as tubes, foliage as thousands of loose leaves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clip2scene_core.simulation.meshes import Material, Mesh
+from clip2scene_core.simulation.solids import blades, leaves, loft, pick, shaded, surface, tinted, tubes
+
+_GREENS = ((74, 104, 40), (96, 122, 48), (58, 88, 44), (112, 130, 62), (88, 100, 36))
+_BARKS = ((96, 78, 62), (122, 108, 94), (70, 58, 48), (160, 152, 140))
+
+
+def tree(rng: np.random.Generator) -> Mesh:
+    """A tree of one of five habits; 2.5-18 m high. Trunk and main branches are class trunk, leaves vegetation."""
+    habit = pick(rng, (_broadleaf, _street_tree, _conifer, _poplar, _palm), (48, 22, 15, 9, 6))
+    return habit(rng)
+
+
+def _leaf_look(rng: np.random.Generator, colour: tuple[int, int, int] | None = None):
+    return surface("vegetation", Material.LEAF, tinted(rng, colour or pick(rng, _GREENS), 14))
+
+
+def _bark(rng: np.random.Generator, class_name: str = "trunk"):
+    return surface(class_name, Material.BARK, tinted(rng, pick(rng, _BARKS), 10))
+
+
+def _trunk_path(rng: np.random.Generator, height: float, points: int = 6) -> np.ndarray:
+    """(points, 3) a slightly crooked line from just below the ground up."""
+    z = np.linspace(-0.2, height, points)
+    drift = np.cumsum(rng.normal(0, 0.012 * height, (points, 2)), 0) + rng.normal(0, 0.02, 2) * z[:, None]
+    return np.column_stack([drift - drift[0], z])
+
+
+def _broadleaf(rng: np.random.Generator) -> Mesh:
+    """A deciduous tree: a forked trunk, arched branches, each end in its own cloud of leaves."""
+    height = rng.uniform(5, 16)
+    return _crowned(rng, height, bole=rng.uniform(0.14, 0.35), spread=rng.uniform(0.26, 0.45), branches=int(rng.integers(9, 16)))
+
+
+def _street_tree(rng: np.random.Generator) -> Mesh:
+    """A young tree with a thin straight trunk and a small crown."""
+    return _crowned(rng, rng.uniform(3.2, 7), bole=rng.uniform(0.38, 0.5), spread=rng.uniform(0.2, 0.32), branches=int(rng.integers(6, 10)))
+
+
+def _crowned(rng: np.random.Generator, height: float, *, bole: float, spread: float, branches: int) -> Mesh:
+    """Trunk, branches and leaves; `bole` is the free share of the trunk, `spread` the crown's radius over the height."""
+    radius = rng.uniform(0.016, 0.026) * height + 0.02
+    trunk = _trunk_path(rng, 0.8 * height)
+    reach = spread * height
+    share = np.sort(rng.uniform(bole, 0.78, branches)) * height
+    starts = np.stack([np.interp(share, trunk[:, 2], trunk[:, k]) for k in range(3)], -1)
+    yaw = 2.4 * np.arange(branches) + rng.normal(0, 0.4, branches)
+    relative = (share / height - bole) / (1 - bole)
+    length = reach * (1 - 0.55 * relative) * rng.uniform(0.65, 1.05, branches)
+    rise = length * rng.uniform(0.25, 0.9, branches) + 0.1 * height * relative
+    outward = np.stack([np.cos(yaw), np.sin(yaw), np.zeros(branches)], -1)
+    ends = starts + outward * length[:, None] + rise[:, None] * (0, 0, 1)
+    bend = (starts + ends) / 2 + rng.normal(0, 0.05, (branches, 3)) * length[:, None] - 0.1 * rise[:, None] * (0, 0, 1)
+    wood = _bark(rng)
+    parts = [
+        tubes(trunk[None], np.geomspace(radius, 0.25 * radius, len(trunk)) * (1 + 0.35 * (np.arange(len(trunk)) == 0)), wood, sides=8),
+        tubes(np.stack([starts, bend, ends], 1), radius * np.array([0.45, 0.3, 0.1]), wood, sides=4),
+    ]
+    tips = np.concatenate([ends, (bend + ends) / 2, trunk[-1:], (starts + bend)[relative > 0.3] / 2])
+    parts.append(_foliage(rng, tips, 0.3 * reach + 0.15, int(rng.integers(900, 2000)), _leaf_look(rng)))
+    return Mesh.merge(parts)
+
+
+def _foliage(rng: np.random.Generator, tips: np.ndarray, cloud: float, count: int, look) -> Mesh:
+    """Leaves in clouds of radius about `cloud` around the tips (N, 3), thicker near their surface."""
+    size = cloud * rng.uniform(0.6, 1.25, len(tips))
+    weight = size**2 / np.sum(size**2)
+    owner = rng.choice(len(tips), count, p=weight)
+    direction = rng.normal(size=(count, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    radius = size[owner] * rng.uniform(0.15, 1.0, count) ** 0.5
+    centres = tips[owner] + direction * radius[:, None] * (1, 1, 0.75)
+    area = 4 * np.pi * np.sum(size**2) * rng.uniform(0.35, 0.7)
+    leaf = np.clip(np.sqrt(area / count / 0.43), 0.06, 0.6)
+    centres[:, 2] = np.maximum(centres[:, 2], 0.3)
+    return leaves(rng, centres, leaf * rng.uniform(0.6, 1.4, count), look)
+
+
+def _conifer(rng: np.random.Generator) -> Mesh:
+    """A spruce or pine shape: drooping whorls that shorten towards the top."""
+    height = rng.uniform(4, 16)
+    base = rng.uniform(0.04, 0.2) * height
+    reach = rng.uniform(0.16, 0.28) * height
+    count = int(rng.integers(1000, 2000))
+    whorls = rng.integers(9, 16)
+    z = base + (height - base) * (1 - np.sqrt(rng.uniform(0, 1, count)))
+    z += rng.normal(0, 0.02, count) * height
+    level = (z - base) / (height - base)
+    tooth = 1 - 0.35 * np.mod(level * whorls, 1.0)
+    radius = reach * np.clip(1 - level, 0.02, 1) * tooth * rng.uniform(0.25, 1, count) ** 0.5
+    yaw = rng.uniform(0, 2 * np.pi, count)
+    centres = np.stack([radius * np.cos(yaw), radius * np.sin(yaw), z - 0.25 * radius], -1)
+    centres[:, 2] = np.clip(centres[:, 2], 0.25, height)
+    leaf = np.clip(reach * np.sqrt(height / reach / count) * 1.5, 0.06, 0.6)
+    trunk = _trunk_path(rng, 0.95 * height) * (0.3, 0.3, 1)
+    return Mesh.merge(
+        [
+            tubes(trunk[None], np.linspace(0.018 * height + 0.03, 0.02, len(trunk)), _bark(rng), sides=7),
+            leaves(rng, centres, leaf * rng.uniform(0.6, 1.4, count), _leaf_look(rng, (48, 74, 44))),
+        ]
+    )
+
+
+def _poplar(rng: np.random.Generator) -> Mesh:
+    """A columnar tree, poplar or cypress."""
+    height, reach = rng.uniform(5, 17), rng.uniform(0.06, 0.12)
+    count = int(rng.integers(900, 1800))
+    base = rng.uniform(0.03, 0.15)
+    level = rng.uniform(0, 1, count)
+    outline = np.sin(np.pi * np.clip(level, 0, 1) ** 0.7) ** 0.5 * reach * height
+    yaw = rng.uniform(0, 2 * np.pi, count)
+    radius = outline * rng.uniform(0.3, 1.1, count) ** 0.4
+    z = np.maximum((base + (1 - base) * level) * height, 0.25)
+    centres = np.stack([radius * np.cos(yaw), radius * np.sin(yaw), z], -1)
+    leaf = np.clip(np.sqrt(2 * np.pi * reach * height**2 * 0.6 / count / 0.43), 0.06, 0.5)
+    trunk = _trunk_path(rng, 0.9 * height) * (0.3, 0.3, 1)
+    return Mesh.merge(
+        [
+            tubes(trunk[None], np.linspace(0.014 * height + 0.04, 0.02, len(trunk)), _bark(rng), sides=7),
+            leaves(rng, centres, leaf * rng.uniform(0.6, 1.4, count), _leaf_look(rng)),
+        ]
+    )
+
+
+def _palm(rng: np.random.Generator) -> Mesh:
+    """A palm: a bare trunk and arched fronds of leaflets."""
+    height = rng.uniform(4, 11)
+    trunk = _trunk_path(rng, height, 7)
+    fronds, steps = int(rng.integers(12, 22)), 14
+    yaw = 2 * np.pi * np.arange(fronds) / fronds + rng.normal(0, 0.15, fronds)
+    length = rng.uniform(1.6, 2.6) * rng.uniform(0.8, 1.1, fronds)
+    lift = rng.uniform(-0.2, 1.1, fronds)
+    t = np.linspace(0.1, 1, steps)
+    along = length[:, None] * t
+    z = along * np.sin(lift)[:, None] - 0.55 * length[:, None] * t**2
+    out = along * np.cos(0.6 * lift)[:, None]
+    spine = np.stack([out * np.cos(yaw)[:, None], out * np.sin(yaw)[:, None], z], -1) + trunk[-1]
+    centres = np.repeat(spine.reshape(-1, 3), 4, axis=0) + rng.normal(0, 0.09, (fronds * steps * 4, 3))
+    return Mesh.merge(
+        [
+            tubes(trunk[None], np.linspace(0.2, 0.13, 7) * rng.uniform(0.8, 1.3), _bark(rng), sides=9),
+            tubes(spine, 0.015, surface("vegetation", Material.LEAF, (96, 110, 50)), sides=3, caps=False),
+            leaves(rng, centres, rng.uniform(0.15, 0.3, len(centres)), _leaf_look(rng)),
+        ]
+    )
+
+
+def bush(rng: np.random.Generator) -> Mesh:
+    """A round or ragged shrub; 0.4-2.6 m high, 0.5-3.5 m wide."""
+    height = rng.uniform(0.5, 2.2)
+    spread = height * rng.uniform(0.4, 0.75)
+    clumps = int(rng.integers(3, 8))
+    cloud = rng.uniform(0.32, 0.48) * min(height, 2 * spread)
+    tips = rng.normal(0, 0.5 * spread, (clumps, 3)) * (1, 1, 0)
+    tips[:, 2] = rng.uniform(0.35, 0.75, clumps) * height
+    stems = np.stack([tips * (0.3, 0.3, 0) - (0, 0, 0.05), tips], 1)
+    look = _leaf_look(rng)
+    mesh = _foliage(rng, tips, cloud, int(rng.integers(350, 800)), look)
+    low = blades(rng, _disc(rng, 30, spread), rng.uniform(0.1, 0.35, 30), 0.05, look)
+    return Mesh.merge([tubes(stems, 0.015, _bark(rng, "vegetation"), sides=3), mesh, low])
+
+
+def _disc(rng: np.random.Generator, count: int, radius: float) -> np.ndarray:
+    """(count, 3) points on the ground within `radius`."""
+    yaw, reach = rng.uniform(0, 2 * np.pi, count), radius * np.sqrt(rng.uniform(0, 1, count))
+    return np.stack([reach * np.cos(yaw), reach * np.sin(yaw), np.zeros(count)], -1)
+
+
+def hedge(rng: np.random.Generator, length_m: float) -> Mesh:
+    """A hedge along x from 0 to `length_m`, 0.6-2.2 m high, 0.4-1.2 m thick, clipped or overgrown, class vegetation."""
+    height, thickness = rng.uniform(0.6, 2.2), rng.uniform(0.4, 1.2)
+    rough = rng.uniform(0.02, 0.16)
+    look = _leaf_look(rng)
+    core = _hedge_core(rng, length_m, height - 0.08, thickness - 0.12, rough, look)
+    area = length_m * (2 * height + thickness)
+    count = int(np.clip(80 * area, 120, 1800))
+    side = rng.choice(3, count, p=np.array([height, height, thickness]) / (2 * height + thickness))
+    along, across = rng.uniform(0, length_m, count), rng.uniform(0, 1, count)
+    depth = np.abs(rng.normal(0, rough, count)) * rng.choice([1, -0.5], count)
+    y = np.select([side == 0, side == 1], [thickness / 2 + depth, -thickness / 2 - depth], (across - 0.5) * thickness)
+    z = np.where(side < 2, across * height, height + depth * 1.3)
+    leaf = np.clip(np.sqrt(area / count) * 0.9, 0.08, 0.3)
+    centres = np.stack([along, y, np.maximum(z, 0.08)], -1)
+    return Mesh.merge([core, leaves(rng, centres, leaf * rng.uniform(0.6, 1.4, count), look)])
+
+
+def _hedge_core(rng: np.random.Generator, length: float, height: float, thickness: float, rough: float, look) -> Mesh:
+    """The dense inside of a hedge: a rough skin with a ring every 0.4 m."""
+    x = np.linspace(0.05, length - 0.05, max(int(length / 0.4), 1) + 1)
+    half = thickness / 2
+    y = np.array([half, 1.05 * half, half, 0.0, -half, -1.05 * half, -half])
+    z = np.array([0.0, 0.5, 0.95, 1.0, 0.95, 0.5, 0.0]) * height
+    noise = rng.normal(0, rough / 2, (2, len(x), len(y)))
+    noise[1][:, [0, -1]] = 0
+    sections = np.stack([np.broadcast_to(x[:, None], noise[0].shape), y + noise[0], np.maximum(z + noise[1], 0)], -1)
+    return shaded(rng, loft(sections, look), 12)
+
+
+def grass_tufts(rng: np.random.Generator, n: int) -> Mesh:
+    """`n` tufts of grass and weeds within about 1.5 m; class terrain where low, vegetation from 0.4 m on."""
+    tufts = []
+    feet = _disc(rng, n, 1.5)
+    for foot in feet:
+        high = rng.random() < 0.2
+        height = rng.uniform(0.4, 0.9) if high else rng.uniform(0.06, 0.3)
+        count = int(rng.integers(12, 26))
+        name, material = ("vegetation", Material.LEAF) if high else ("terrain", Material.GRASS)
+        look = surface(name, material, tinted(rng, pick(rng, (*_GREENS, (150, 140, 80))), 14))
+        spots = _disc(rng, count, 0.35 * height + 0.05) + foot
+        tufts.append(blades(rng, spots, height * rng.uniform(0.5, 1, count), 0.02 + 0.04 * height, look))
+    return Mesh.merge(tufts)
