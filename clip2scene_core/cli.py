@@ -1,0 +1,271 @@
+"""The command line: `clip2scene COMMAND`; the only place that prints and sets exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from clip2scene_core import config as configuration
+from clip2scene_core.config import InferenceConfig, RunConfig
+from clip2scene_core.errors import Clip2SceneError, DataError, MissingExtraError
+
+app = typer.Typer(
+    help="Names every LiDAR point in words of your choice, without anybody labelling a point.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console(highlight=False)
+
+SourceKind = Annotated[str, typer.Argument(help="nuscenes, kitti-raw, semantic-kitti, rosbag or simulated")]
+Root = Annotated[Path, typer.Argument(help="folder of the recording; for `simulated` a folder of `simulate`")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="a setting of inference, such as scan_statistics=0"),
+]
+CheckpointOption = Annotated[str, typer.Option("--checkpoint", help="a .safetensors file; default: the shipped one")]
+Frames = Annotated[int, typer.Option(min=0, help="only the first so many frames; 0 for all")]
+
+
+def main() -> None:
+    """Runs a command; an error of the user's is one line and exit code 1, an interruption 130."""
+    try:
+        app()
+    except Clip2SceneError as error:
+        Console(stderr=True, highlight=False).print(f"[red]error:[/red] {error}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        sys.exit(130)
+
+
+@app.command()
+def demo(
+    bag: Annotated[Path | None, typer.Option(help="a recorded bag; default: a simulated drive")] = None,
+    out: Annotated[Path, typer.Option(help="folder of the results")] = Path("out/demo"),
+    checkpoint: CheckpointOption = "",
+    frames: Annotated[int, typer.Option(min=1, help="scans of the simulated drive")] = 50,
+    lidar: Annotated[str, typer.Option(help="LiDAR of the simulated drive")] = "HDL-64E",
+    seed: Annotated[int, typer.Option(help="town and drive")] = 1,
+    rate: Annotated[float, typer.Option(help="speed of the second, real-time pass; 1 is as recorded")] = 1.0,
+) -> None:
+    """Plays a drive through ROS 2 into the node, records the labelled cloud, writes figures and a picture."""
+    try:
+        from clip2scene_ros.demo import run_demo
+    except ImportError as error:
+        raise MissingExtraError(error.name or "rclpy", "ros") from error
+    if bag is None:
+        from clip2scene_core.data import open_source
+        from clip2scene_core.data.bag_writer import write_bag
+
+        bag = out / "drive"
+        source = open_source("simulated", None, seed=seed, frames=frames, lidar=lidar)
+        with _progress("simulating", len(source)) as report:
+            write_bag(source, bag, progress=report)
+    with _progress("labelling", None) as report:
+        summary = run_demo(bag, out, checkpoint=checkpoint, rate=rate, progress=report)
+    _write_picture_of_bag(out / "labelled", bag, out / "picture.png")
+    _print_demo(summary)
+    console.print(f"wrote {out}/labelled, {out}/summary.json and {out}/picture.png")
+
+
+@app.command()
+def convert(
+    kind: SourceKind,
+    root: Root,
+    out: Annotated[Path, typer.Argument(help="folder of the bag to write")],
+    frames: Frames = 0,
+) -> None:
+    """Writes any recording to an MCAP bag that other ROS tools can play."""
+    from clip2scene_core.data.bag_writer import write_bag
+
+    source = _open(kind, root, frames)
+    with _progress("converting", len(source)) as report:
+        write_bag(source, out, progress=report)
+    console.print(f"wrote {out}")
+
+
+@app.command()
+def inspect(kind: SourceKind, root: Root) -> None:
+    """Shows what a recording holds."""
+    source = _open(kind, root, 0)
+    frame = source[0]
+    table = Table(show_header=False, box=None)
+    table.add_row("frames", str(len(source)))
+    table.add_row("first scan", f"{len(frame.scan.xyz):,} points, frame '{frame.scan.frame_id}'")
+    columns = [n for n in ("intensity", "ring", "time_offset_ns") if getattr(frame.scan, n) is not None]
+    table.add_row("columns", ", ".join(["xyz", *columns]))
+    for name, image in frame.images.items():
+        camera = image.camera
+        table.add_row(f"camera {name}", f"{camera.width} x {camera.height}, {camera.model}")
+    table.add_row("ground truth", source.label_set.name if source.label_set else "none")
+    for note in source.notes:
+        table.add_row("note", note)
+    console.print(table)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="folder of the sweeps")],
+    towns: Annotated[int, typer.Option(min=1, help="how many towns")] = 100,
+    sweeps: Annotated[int, typer.Option(min=1, help="sweeps from each town")] = 6,
+    first_seed: Annotated[int, typer.Option(help="seed of the first town")] = 0,
+) -> None:
+    """Labelled sweeps of random LiDARs in random towns, to train on; goes on where it was interrupted."""
+    from clip2scene_core.simulation.sweeps import write_sweeps
+
+    with _progress("simulating towns", towns) as report:
+        write_sweeps(out, range(first_seed, first_seed + towns), sweeps=sweeps, progress=report)
+    console.print(f"wrote {out}")
+
+
+@app.command()
+def finetune(
+    kind: SourceKind,
+    root: Root,
+    out: Annotated[Path, typer.Argument(help="folder of the run; an interrupted run goes on")],
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="such as training.steps=100")
+    ] = None,
+) -> None:
+    """Trains a student on labelled scans."""
+    from clip2scene_core.training.finetune import finetune as train
+
+    run = configuration.load(RunConfig, config, settings or ())
+    source = _open(kind, root, 0)
+    record = {
+        "command": " ".join(["clip2scene", *sys.argv[1:]]),
+        "scans": len(source),
+        "hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
+    }
+    with _progress("training", run.training.steps) as advance:
+        path = train(
+            run,
+            source,
+            out,
+            record=record,
+            report=lambda step, losses: advance(step, " ".join(f"{k} {v:.3f}" for k, v in losses.items())),
+        )
+    console.print(f"wrote {path}")
+
+
+@app.command()
+def label(
+    kind: SourceKind,
+    root: Root,
+    out: Annotated[Path, typer.Argument(help="folder of the results")],
+    checkpoint: CheckpointOption = "",
+    settings: Set = None,
+    frames: Frames = 0,
+) -> None:
+    """Labels every scan without ROS: a bag of labelled clouds, a summary and a picture."""
+    from clip2scene_core.data.bag_writer import write_bag
+    from clip2scene_core.evaluation.evaluate import median_stages
+    from clip2scene_core.evaluation.pictures import save_picture
+    from clip2scene_core.inference.labelled import LabelledSource
+
+    source = LabelledSource(_open(kind, root, frames), _segmenter(checkpoint, settings))
+    with _progress("labelling", len(source)) as report:
+        write_bag(source, out / "labelled", progress=report)
+    figures = {"scans": len(source), "stage_ms": median_stages(list(source.stage_ms.values()))}
+    _write_json(out / "summary.json", figures)
+    frame = source[len(source) // 2]
+    save_picture(out / "picture.png", frame, frame.labels, source.label_set, title=f"{kind} {root.name}")
+    console.print(f"{len(source)} scans, {_stages(figures['stage_ms'])}")
+    console.print(f"wrote {out}/labelled, {out}/summary.json and {out}/picture.png")
+
+
+@app.command()
+def evaluate(
+    kind: SourceKind,
+    root: Root,
+    label_set: Annotated[str, typer.Option(help="vocabulary that truth and predictions are mapped to")] = "street",
+    json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
+    checkpoint: CheckpointOption = "",
+    settings: Set = None,
+    frames: Frames = 0,
+    more_than: Annotated[int, typer.Option(help="classes with more points than this count in the mean")] = 1000,
+) -> None:
+    """Labels a recording with ground truth and prints the IoU of each class."""
+    from clip2scene_core.evaluation.evaluate import evaluate as run
+    from clip2scene_core.labels import LabelSet
+
+    source, segmenter = _open(kind, root, frames), _segmenter(checkpoint, settings)
+    with _progress("evaluating", len(source)) as report:
+        result = run(source, segmenter, LabelSet.named(label_set), report)
+    figures = result.to_dict(more_than=more_than)
+    table = Table("class", "IoU %", "points", title=f"{kind} {root}")
+    for name, iou in figures["iou"].items():
+        points = figures["points_of_class"][name]
+        judged = "" if points > more_than else " (not in the mean)"
+        table.add_row(name, "-" if iou is None else f"{100 * iou:.1f}", f"{points:,}{judged}")
+    console.print(table)
+    miou = figures["miou"]
+    console.print(
+        f"mIoU {'-' if miou is None else f'{100 * miou:.1f} %'} over classes with more than {more_than:,} points, "
+        f"{figures['frames']} scans, {_stages(figures['stage_ms'])}"
+    )
+    if json_file is not None:
+        figures["checkpoint"] = checkpoint or "shipped"
+        _write_json(json_file, figures)
+        console.print(f"wrote {json_file}")
+
+
+def _open(kind: str, root: Path, frames: int) -> Any:
+    from clip2scene_core.data import open_source
+    from clip2scene_core.data.source import FirstFrames
+
+    source = open_source(kind, root)
+    if not len(source):
+        raise DataError(f"{kind} recording {root} has no frames")
+    return FirstFrames(source, frames) if 0 < frames < len(source) else source
+
+
+def _segmenter(checkpoint: str, settings: list[str] | None) -> Any:
+    from clip2scene_core.inference import SemanticSegmenter
+
+    config = configuration.load(InferenceConfig, None, settings or ())
+    return SemanticSegmenter.from_checkpoint(checkpoint or None, config=config)
+
+
+@contextmanager
+def _progress(what: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """A bar with rate and ETA; gives a function of (done, text='')."""
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(show_speed=True),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=total, text="")
+        yield lambda done, text="", **fields: progress.update(task, completed=done, text=text, **fields)
+
+
+def _stages(stage_ms: dict[str, float]) -> str:
+    total = sum(stage_ms.values())
+    parts = ", ".join(f"{name} {ms:.0f} ms ({ms / total:.0%})" for name, ms in stage_ms.items())
+    return f"{total:.0f} ms a scan: {parts}" if total else "no stages timed"
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.replace(path)
