@@ -29,3 +29,25 @@ class FrameSource(Protocol):
     def mounting(self, index: int) -> Mapping[str, SE3]:
         """`base_from_sensor` by frame id (scan and images) for frame `index`: the calibration of the vehicle."""
         ...
+
+
+class FirstFrames:
+    """The first `count` frames of another source."""
+
+    def __init__(self, source: FrameSource, count: int) -> None:
+        self._source = source
+        self._count = min(count, len(source))
+        self.label_set = source.label_set
+        self.camera_names = source.camera_names
+        self.notes = source.notes
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Frame:
+        if index >= self._count:
+            raise IndexError(index)
+        return self._source[index]
+
+    def mounting(self, index: int) -> Mapping[str, SE3]:
+        return self._source.mounting(index)
