@@ -38,7 +38,11 @@ def build(source: Path, prefix: Path) -> None:
     cmake = shutil.which("cmake", path=path)
     if cmake is None:
         raise SystemExit("ros_wheels: cmake not found: pip install cmake")
-    environment = os.environ | {"AMENT_PREFIX_PATH": str(prefix), "CMAKE_PREFIX_PATH": str(prefix), "PATH": path}
+    environment = os.environ | {
+        "AMENT_PREFIX_PATH": str(prefix),
+        "CMAKE_PREFIX_PATH": str(prefix),
+        "PATH": path,
+    }
     site_packages = Path(sysconfig.get_path("purelib")).relative_to(prefix)
     generator = ["-G", "Ninja"] if shutil.which("ninja", path=path) else []
     with tempfile.TemporaryDirectory(prefix=f"{source.name}-") as folder:
@@ -53,16 +57,24 @@ def build(source: Path, prefix: Path) -> None:
             "-DPython3_FIND_VIRTUALENV=ONLY",
         ]
         jobs = str(os.cpu_count() or 1)
-        for command in (configure, [cmake, "--build", folder, "--parallel", jobs], [cmake, "--install", folder]):
+        for command in (
+            configure,
+            [cmake, "--build", folder, "--parallel", jobs],
+            [cmake, "--install", folder],
+        ):
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             if done.returncode:
-                raise SystemExit(f"{done.stdout}{done.stderr}\nros_wheels: {source.name} failed: {' '.join(command)}")
+                raise SystemExit(
+                    f"{done.stdout}{done.stderr}\nros_wheels: {source.name} failed: {' '.join(command)}"
+                )
 
 
 def main() -> None:
     """Build every package of `messages/`."""
     if sys.prefix == sys.base_prefix:
-        raise SystemExit("ros_wheels: run with the Python of the virtual environment that holds the ROS 2 wheels")
+        raise SystemExit(
+            "ros_wheels: run with the Python of the virtual environment that holds the ROS 2 wheels"
+        )
     relocate_wheels(PREFIX)
     for source in sorted(path.parent for path in MESSAGES.glob("*/package.xml")):
         build(source, PREFIX)

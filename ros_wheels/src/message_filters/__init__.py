@@ -1,0 +1,16 @@
+"""Filters that pass ROS messages on by topic, by time or in step with other topics: the interface of ROS 2's message_filters."""
+
+from message_filters.cache import Cache
+from message_filters.chain import Chain
+from message_filters.simple_filter import SimpleFilter
+from message_filters.subscriber import Subscriber
+from message_filters.synchronizers import ApproximateTimeSynchronizer, TimeSynchronizer
+
+__all__ = [
+    "ApproximateTimeSynchronizer",
+    "Cache",
+    "Chain",
+    "SimpleFilter",
+    "Subscriber",
+    "TimeSynchronizer",
+]

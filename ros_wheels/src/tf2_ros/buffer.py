@@ -1,0 +1,199 @@
+"""A buffer of transforms that can wait for those that have not come yet."""
+
+from __future__ import annotations
+
+import threading
+import time as system
+from collections.abc import Callable
+from typing import Any
+
+import tf2_py
+from geometry_msgs.msg import TransformStamped
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.task import Future
+from tf2_msgs.srv import FrameGraph
+
+from tf2_ros.buffer_interface import NO_TIMEOUT, BufferInterface
+
+Check = Callable[[], tuple[bool, str]]
+
+
+class Buffer(tf2_py.BufferCore, BufferInterface):
+    """Keeps `cache_time` (10 s) of transforms; with a `node` it also answers the service `tf2_frames`.
+
+    Waiting with a timeout needs another thread that takes the transforms in: a TransformListener with
+    `spin_thread`, or a multi-threaded executor.
+    """
+
+    def __init__(self, cache_time: Duration | None = None, node: Node | None = None) -> None:
+        tf2_py.BufferCore.__init__(self, cache_time)
+        BufferInterface.__init__(self)
+        self._node = node
+        self._news = threading.Condition()
+        self._waiting: list[Callable[[], None]] = []
+        if node is not None:
+            self.frame_server = node.create_service(FrameGraph, "tf2_frames", self._frames)
+
+    def set_transform(self, transform: TransformStamped, authority: str) -> None:
+        """Take in the pose of a moving frame and wake who waits for it."""
+        super().set_transform(transform, authority)
+        self._tell()
+
+    def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
+        """Take in the pose of a frame that never moves and wake who waits for it."""
+        super().set_transform_static(transform, authority)
+        self._tell()
+
+    def lookup_transform(
+        self, target_frame: str, source_frame: str, time: Any, timeout: Duration = NO_TIMEOUT
+    ) -> TransformStamped:
+        """`target_from_source` at `time`, waiting up to `timeout`; raises as `lookup_transform_core` does."""
+        self.can_transform(target_frame, source_frame, time, timeout)
+        return self.lookup_transform_core(target_frame, source_frame, time)
+
+    def lookup_transform_full(
+        self,
+        target_frame: str,
+        target_time: Any,
+        source_frame: str,
+        source_time: Any,
+        fixed_frame: str,
+        timeout: Duration = NO_TIMEOUT,
+    ) -> TransformStamped:
+        """The target frame at `target_time` from the source frame at `source_time`, waiting up to `timeout`."""
+        self.can_transform_full(target_frame, target_time, source_frame, source_time, fixed_frame, timeout)
+        return self.lookup_transform_full_core(
+            target_frame, target_time, source_frame, source_time, fixed_frame
+        )
+
+    def can_transform(
+        self,
+        target_frame: str,
+        source_frame: str,
+        time: Any,
+        timeout: Duration = NO_TIMEOUT,
+        return_debug_tuple: bool = False,
+    ) -> bool | tuple[bool, str]:
+        """Whether `lookup_transform` would answer within `timeout`; with the reason as a tuple where asked for."""
+        answer = self._wait(lambda: self.can_transform_core(target_frame, source_frame, time), timeout)
+        return answer if return_debug_tuple else answer[0]
+
+    def can_transform_full(
+        self,
+        target_frame: str,
+        target_time: Any,
+        source_frame: str,
+        source_time: Any,
+        fixed_frame: str,
+        timeout: Duration = NO_TIMEOUT,
+        return_debug_tuple: bool = False,
+    ) -> bool | tuple[bool, str]:
+        """Whether `lookup_transform_full` would answer within `timeout`; with the reason where asked for."""
+        query = (target_frame, target_time, source_frame, source_time, fixed_frame)
+        answer = self._wait(lambda: self.can_transform_full_core(*query), timeout)
+        return answer if return_debug_tuple else answer[0]
+
+    async def lookup_transform_async(
+        self, target_frame: str, source_frame: str, time: Any, timeout: Duration | None = None
+    ) -> TransformStamped:
+        """As `lookup_transform`, for coroutines; LookupException after `timeout`."""
+        await self.wait_for_transform_async(target_frame, source_frame, time, timeout)
+        return self.lookup_transform_core(target_frame, source_frame, time)
+
+    async def lookup_transform_full_async(
+        self,
+        target_frame: str,
+        target_time: Any,
+        source_frame: str,
+        source_time: Any,
+        fixed_frame: str,
+        timeout: Duration | None = None,
+    ) -> TransformStamped:
+        """As `lookup_transform_full`, for coroutines; LookupException after `timeout`."""
+        query = (target_frame, target_time, source_frame, source_time, fixed_frame)
+        await self.wait_for_transform_full_async(*query, timeout)
+        return self.lookup_transform_full_core(*query)
+
+    def wait_for_transform_async(
+        self, target_frame: str, source_frame: str, time: Any, timeout: Duration | None = None
+    ) -> Future:
+        """A future of the transform; with a `timeout`, which needs a buffer with a node, LookupException after it."""
+        query = (target_frame, source_frame, time)
+        return self._future(
+            lambda: self.can_transform_core(*query), lambda: self.lookup_transform_core(*query), timeout
+        )
+
+    def wait_for_transform_full_async(
+        self,
+        target_frame: str,
+        target_time: Any,
+        source_frame: str,
+        source_time: Any,
+        fixed_frame: str,
+        timeout: Duration | None = None,
+    ) -> Future:
+        """As `wait_for_transform_async`, between two times."""
+        query = (target_frame, target_time, source_frame, source_time, fixed_frame)
+        return self._future(
+            lambda: self.can_transform_full_core(*query),
+            lambda: self.lookup_transform_full_core(*query),
+            timeout,
+        )
+
+    def _tell(self) -> None:
+        with self._news:
+            self._news.notify_all()
+            waiting = list(self._waiting)
+        for check in waiting:
+            check()
+
+    def _wait(self, check: Check, timeout: Duration) -> tuple[bool, str]:
+        deadline = system.monotonic() + tf2_py.buffer_core.nanoseconds(timeout) / 1e9
+        with self._news:
+            while True:
+                answer = check()
+                remaining = deadline - system.monotonic()
+                if answer[0] or remaining <= 0.0:
+                    return answer
+                self._news.wait(remaining)
+
+    def _future(
+        self, check: Check, lookup: Callable[[], TransformStamped], timeout: Duration | None
+    ) -> Future:
+        future: Future = Future()
+
+        def answer() -> None:
+            if not future.done() and check()[0]:
+                future.set_result(lookup())
+
+        with self._news:
+            self._waiting.append(answer)
+        future.add_done_callback(lambda _: self._forget(answer))
+        answer()
+        if timeout is not None and not future.done():
+            self._expire(future, check, timeout)
+        return future
+
+    def _forget(self, answer: Callable[[], None]) -> None:
+        with self._news:
+            self._waiting.remove(answer)
+
+    def _expire(self, future: Future, check: Check, timeout: Duration) -> None:
+        """Fail the future after `timeout`, by a timer of the node."""
+        if self._node is None:
+            raise tf2_py.InvalidArgumentException(
+                "timeout: needs a buffer that was made with a node, got none"
+            )
+
+        def fail() -> None:
+            timer.cancel()
+            if not future.done():
+                future.set_exception(tf2_py.LookupException(f"timed out: {check()[1]}"))
+
+        timer = self._node.create_timer(tf2_py.buffer_core.nanoseconds(timeout) / 1e9, fail)
+        future.add_done_callback(lambda _: self._node.destroy_timer(timer))
+
+    def _frames(self, _: FrameGraph.Request, response: FrameGraph.Response) -> FrameGraph.Response:
+        response.frame_yaml = self.all_frames_as_yaml()
+        return response
