@@ -176,11 +176,11 @@ def pedestrian(rng: np.random.Generator) -> Mesh:
     swing = stride * np.array([np.cos(phase), np.cos(phase + np.pi)])
     lifted = np.maximum(0, np.sin([phase, phase + np.pi])) * stride * 0.4
     apart = rng.uniform(0.035, 0.06) * h
-    drop = 0.47 * h - np.sqrt((0.47 * h) ** 2 - stride**2)
-    hips = np.array([0, 0, 0.515 * h - drop])
     side = np.array([1.0, -1.0])
+    feet = np.stack([swing, side * apart, 0.045 * h + lifted], 1)
+    hips = np.array([0, 0, np.min(feet[:, 2] + np.sqrt((0.472 * h) ** 2 - swing**2))])
     arm = -swing * rng.uniform(0.5, 1.1)
-    hands = np.stack([arm + 0.03 * h, side * 0.15 * h * girth, np.full(2, 0.49 * h) + np.abs(arm) * 0.35], 1)
+    hands = np.stack([arm + 0.03 * h, side * 0.15 * h * girth, hips[2] - 0.028 * h + np.abs(arm) * 0.4], 1)
     if rng.random() < 0.25:
         hands[rng.integers(2)] = (0.2 * h, rng.uniform(-0.05, 0.05), rng.uniform(0.62, 0.72) * h)
     umbrella = rng.random() < 0.05
@@ -190,7 +190,7 @@ def pedestrian(rng: np.random.Generator) -> Mesh:
     clothes = _with_hem(rng, _dressed(rng, "person", headgear))
     pose = _Pose(
         height=h, girth=girth, hips=hips, lean=rng.normal(0.04, 0.04), hands=hands,
-        feet=np.stack([swing, side * apart, 0.045 * h + lifted], 1),
+        feet=feet,
     )  # fmt: skip
     parts = [_figure(rng, pose, clothes), *_belongings(rng, pose)]
     if umbrella:

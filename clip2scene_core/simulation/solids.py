@@ -242,25 +242,30 @@ class Cells(NamedTuple):
 
 
 def relief(cells: Cells, looks: Sequence[Surface]) -> Mesh:
-    """A facade that faces -y: rectangles at their own depth, and the reveals between neighbours of another depth."""
+    """A facade that faces -y: rectangles at their own depth, and the reveals between neighbours of another depth.
+
+    Beyond its edges lies the plane y = 0, so that what stands out of it is closed at the edges too.
+    """
     x, z, depth, kind = cells
     left, low = np.meshgrid(x[:-1], z[:-1])
     right, high = np.meshgrid(x[1:], z[1:])
     front = _quads([(left, depth, low), (right, depth, low), (right, depth, high), (left, depth, high)])
+    wide = _reveals(np.pad(depth, ((0, 0), (1, 1))), np.pad(kind, ((0, 0), (1, 1)), mode="edge"), x, z)
+    tall = _reveals(np.pad(depth, ((1, 1), (0, 0))).T, np.pad(kind, ((1, 1), (0, 0)), mode="edge").T, z, x)
+    level = tall[0][:, ::-1][..., [2, 1, 0]]
+    return _mosaic(np.concatenate([front, wide[0], level]), np.concatenate([kind.ravel(), wide[1], tall[1]]), looks)
 
+
+def _reveals(
+    depth: np.ndarray, kind: np.ndarray, edges: np.ndarray, spans: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Quads (Q, 4, 3) of (edge, depth, span) and kind (Q,) where the depth (S, E + 1) changes at the edges (E,)."""
     before, behind = depth[:, :-1], depth[:, 1:]
-    edge, low_, high_ = right[:, :-1], low[:, 1:], high[:, 1:]
-    upright = _quads([(edge, before, low_), (edge, behind, low_), (edge, behind, high_), (edge, before, high_)])
-
-    below, above = depth[:-1], depth[1:]
-    edge, left_, right_ = high[:-1], left[1:], right[1:]
-    level = _quads([(left_, below, edge), (right_, below, edge), (right_, above, edge), (left_, above, edge)])
-
-    steps_x, steps_z = (before != behind).ravel(), (below != above).ravel()
-    corners = np.concatenate([front, upright[steps_x], level[steps_z]])
-    ahead_x = np.where(before < behind, kind[:, :-1], kind[:, 1:]).ravel()[steps_x]
-    ahead_z = np.where(below < above, kind[:-1], kind[1:]).ravel()[steps_z]
-    return _mosaic(corners, np.concatenate([kind.ravel(), ahead_x, ahead_z]), looks)
+    edge, low = np.meshgrid(edges, spans[:-1])
+    high = np.meshgrid(edges, spans[1:])[1]
+    quads = _quads([(edge, before, low), (edge, behind, low), (edge, behind, high), (edge, before, high)])
+    steps = (before != behind).ravel()
+    return quads[steps], np.where(before < behind, kind[:, :-1], kind[:, 1:]).ravel()[steps]
 
 
 def _quads(corners: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -294,7 +299,7 @@ def torus(radius: float, thickness: float, look: Surface, *, sides: int = 18, tu
     around = np.linspace(0, 2 * np.pi, sides + 1)[:, None]
     across = 2 * np.pi * np.arange(tube_sides) / tube_sides
     reach = radius + thickness * np.cos(across)
-    y = np.broadcast_to(thickness * np.sin(across), (sides + 1, tube_sides))
+    y = np.broadcast_to(-thickness * np.sin(across), (sides + 1, tube_sides))
     return loft(np.stack([reach * np.sin(around), y, reach * np.cos(around)], -1), look, caps=False)
 
 

@@ -35,7 +35,7 @@ def _trunk_path(rng: np.random.Generator, height: float, points: int = 6) -> np.
 def _broadleaf(rng: np.random.Generator) -> Mesh:
     """A deciduous tree: a forked trunk, arched branches, each end in its own cloud of leaves."""
     height = rng.uniform(5, 16)
-    return _crowned(rng, height, bole=rng.uniform(0.14, 0.35), spread=rng.uniform(0.26, 0.45), branches=int(rng.integers(9, 16)))
+    return _crowned(rng, height, bole=rng.uniform(0.08, 0.34), spread=rng.uniform(0.28, 0.5), branches=int(rng.integers(9, 16)))
 
 
 def _street_tree(rng: np.random.Generator) -> Mesh:
@@ -45,7 +45,7 @@ def _street_tree(rng: np.random.Generator) -> Mesh:
 
 def _crowned(rng: np.random.Generator, height: float, *, bole: float, spread: float, branches: int) -> Mesh:
     """Trunk, branches and leaves; `bole` is the free share of the trunk, `spread` the crown's radius over the height."""
-    radius = rng.uniform(0.016, 0.026) * height + 0.02
+    radius = rng.uniform(0.011, 0.021) * height + 0.03
     trunk = _trunk_path(rng, 0.8 * height)
     reach = spread * height
     share = np.sort(rng.uniform(bole, 0.78, branches)) * height
@@ -63,7 +63,7 @@ def _crowned(rng: np.random.Generator, height: float, *, bole: float, spread: fl
         tubes(np.stack([starts, bend, ends], 1), radius * np.array([0.45, 0.3, 0.1]), wood, sides=4),
     ]
     tips = np.concatenate([ends, (bend + ends) / 2, trunk[-1:], (starts + bend)[relative > 0.3] / 2])
-    parts.append(_foliage(rng, tips, 0.3 * reach + 0.15, int(rng.integers(900, 2000)), _leaf_look(rng)))
+    parts.append(_foliage(rng, tips, rng.uniform(0.28, 0.42) * reach + 0.15, int(rng.integers(1000, 2200)), _leaf_look(rng)))
     return Mesh.merge(parts)
 
 
@@ -97,7 +97,7 @@ def _conifer(rng: np.random.Generator) -> Mesh:
     yaw = rng.uniform(0, 2 * np.pi, count)
     centres = np.stack([radius * np.cos(yaw), radius * np.sin(yaw), z - 0.25 * radius], -1)
     centres[:, 2] = np.clip(centres[:, 2], 0.25, height)
-    leaf = np.clip(reach * np.sqrt(height / reach / count) * 1.5, 0.06, 0.6)
+    leaf = np.clip(reach * np.sqrt(height / reach / count) * rng.uniform(2.0, 3.0), 0.08, 0.6)
     trunk = _trunk_path(rng, 0.95 * height) * (0.3, 0.3, 1)
     return Mesh.merge(
         [
@@ -144,7 +144,7 @@ def _palm(rng: np.random.Generator) -> Mesh:
     centres = np.repeat(spine.reshape(-1, 3), 4, axis=0) + rng.normal(0, 0.09, (fronds * steps * 4, 3))
     return Mesh.merge(
         [
-            tubes(trunk[None], np.linspace(0.2, 0.13, 7) * rng.uniform(0.8, 1.3), _bark(rng), sides=9),
+            tubes(trunk[None], np.linspace(0.18, 0.11, 7) * rng.uniform(0.7, 1.25), _bark(rng), sides=9),
             tubes(spine, 0.015, surface("vegetation", Material.LEAF, (96, 110, 50)), sides=3, caps=False),
             leaves(rng, centres, rng.uniform(0.15, 0.3, len(centres)), _leaf_look(rng)),
         ]
