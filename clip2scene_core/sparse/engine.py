@@ -38,7 +38,13 @@ def _torch_engine() -> SparseEngine:
     return TorchEngine()
 
 
-ENGINES: dict[str, Callable[[], SparseEngine]] = {"torch": _torch_engine}
+def _spconv_engine() -> SparseEngine:
+    from clip2scene_core.sparse.spconv_engine import SpconvEngine
+
+    return SpconvEngine()
+
+
+ENGINES: dict[str, Callable[[], SparseEngine]] = {"spconv": _spconv_engine, "torch": _torch_engine}
 """Factories by name; each imports what it needs only when it is called."""
 
 

@@ -25,17 +25,20 @@ HALF_COLUMNS = ((0, 1), (1, -1), (1, 0), (1, 1))
 """The (dx, dy) after the centre column in key order; their mirror images are the ones before it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class KernelMap:
     """For each of K kernel offsets, the pairs of input row and output row that it connects.
 
-    Each output row occurs at most once per offset, and so does each input row.
+    Each row occurs at most once per offset, on either side. Engines may keep their own form of a map with
+    the map as a weak key.
     """
 
     rows_in: tuple[Tensor, ...]
     """K tensors of int64 input rows."""
     rows_out: tuple[Tensor, ...]
     """K tensors of int64 output rows, of the same lengths."""
+    num_in: int
+    """How many input rows there are, connected or not."""
     num_out: int
     """How many output rows there are, connected or not."""
     identity: int | None = None
@@ -104,7 +107,7 @@ class VoxelGrid:
         before = [(rows_out, rows_in) for rows_in, rows_out in reversed(after)]
         everyone = torch.arange(len(self), device=self.device)
         pairs = [*before, (everyone, everyone), *after]
-        return KernelMap(*zip(*pairs, strict=True), num_out=len(self), identity=len(before))
+        return KernelMap(*zip(*pairs, strict=True), num_in=len(self), num_out=len(self), identity=len(before))
 
     @cached_property
     def _downsampling(self) -> tuple[VoxelGrid, Tensor]:
@@ -121,13 +124,13 @@ class VoxelGrid:
     def to_coarser(self) -> KernelMap:
         """From this grid's rows to the rows of `coarser`: the 8 octants, ordered as `kernel_offsets(2)`."""
         children, parents = self._octants
-        return KernelMap(children, parents, num_out=len(self.coarser))
+        return KernelMap(children, parents, num_in=len(self), num_out=len(self.coarser))
 
     @cached_property
     def from_coarser(self) -> KernelMap:
         """From the rows of `coarser` back to this grid's rows; the same pairs as `to_coarser`."""
         children, parents = self._octants
-        return KernelMap(parents, children, num_out=len(self))
+        return KernelMap(parents, children, num_in=len(self.coarser), num_out=len(self))
 
     @cached_property
     def _octants(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
