@@ -189,8 +189,10 @@ def _facade(
 
 def _division(width: float, bays: int, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Edges of wall, window, wall, ... over a width, and (2 * bays + 1,) which cells are windows."""
-    axis = (np.arange(bays) + 0.5) * width / bays
-    half = share * width / bays / 2
+    pier = min(0.4, 0.08 * width)
+    bay = (width - 2 * pier) / bays
+    axis = pier + (np.arange(bays) + 0.5) * bay
+    half = share * bay / 2
     edges = np.concatenate([[0.0], np.stack([axis - half, axis + half], 1).ravel(), [width]])
     return edges, np.arange(2 * bays + 1) % 2 == 1
 
@@ -271,7 +273,7 @@ def _flat_roof(rng: np.random.Generator, looks: list[Surface], width: float, dep
         [(half, 0.25, top), (half, depth, top), (-half + 0.25, depth, top), (half, depth, top)],
         looks[_WALL],
     )
-    parts = [boxes([-half, 0, eaves - 0.1], [half, depth, eaves], tar), parapet]
+    parts = [boxes([0.1 - half, 0.1, eaves - 0.1], [half - 0.1, depth - 0.1, eaves + 0.02], tar), parapet]
     for _ in range(int(rng.integers(0, 4))):
         size = rng.uniform((1.0, 1.0, 0.6), (min(4, 0.4 * width), min(4, 0.4 * depth), 2.6))
         x, y = rng.uniform(-0.3, 0.3) * width, rng.uniform(0.3, 0.7) * depth

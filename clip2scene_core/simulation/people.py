@@ -88,7 +88,7 @@ def _figure(rng: np.random.Generator, pose: _Pose, clothes: _Clothes) -> Mesh:
     neck = pose.hips + 0.30 * h * upright
     hips = pose.hips + left_right * 0.05 * h * g * side
     shoulders = neck - 0.015 * h * upright + left_right * 0.108 * h * g * side
-    feet = _within(hips, pose.feet, 0.475 * h)
+    feet = _within(hips, pose.feet, 0.4795 * h)
     hands = _within(shoulders, pose.hands, 0.31 * h)
     knees = _joint(hips, feet, 0.24 * h, np.array([1.0, 0.0, 0.1]))
     elbows = _joint(shoulders, hands, 0.16 * h, np.array([-0.8, 0.0, -0.4]) + left_right * 0.35 * side)
@@ -178,7 +178,7 @@ def pedestrian(rng: np.random.Generator) -> Mesh:
     apart = rng.uniform(0.035, 0.06) * h
     side = np.array([1.0, -1.0])
     feet = np.stack([swing, side * apart, 0.045 * h + lifted], 1)
-    hips = np.array([0, 0, np.min(feet[:, 2] + np.sqrt((0.472 * h) ** 2 - swing**2))])
+    hips = np.array([0, 0, np.min(feet[:, 2] + np.sqrt((0.4785 * h) ** 2 - swing**2))])
     arm = -swing * rng.uniform(0.5, 1.1)
     hands = np.stack([arm + 0.03 * h, side * 0.15 * h * girth, hips[2] - 0.028 * h + np.abs(arm) * 0.4], 1)
     if rng.random() < 0.25:

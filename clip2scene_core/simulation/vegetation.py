@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clip2scene_core.simulation.meshes import Material, Mesh
-from clip2scene_core.simulation.solids import blades, leaves, loft, pick, shaded, surface, tinted, tubes
+from clip2scene_core.simulation.solids import Colour, Surface, blades, leaves, loft, pick, shaded, surface, tinted, tubes
 
 _GREENS = ((74, 104, 40), (96, 122, 48), (58, 88, 44), (112, 130, 62), (88, 100, 36))
 _BARKS = ((96, 78, 62), (122, 108, 94), (70, 58, 48), (160, 152, 140))
@@ -17,11 +17,11 @@ def tree(rng: np.random.Generator) -> Mesh:
     return habit(rng)
 
 
-def _leaf_look(rng: np.random.Generator, colour: tuple[int, int, int] | None = None):
+def _leaf_look(rng: np.random.Generator, colour: Colour | None = None) -> Surface:
     return surface("vegetation", Material.LEAF, tinted(rng, colour or pick(rng, _GREENS), 14))
 
 
-def _bark(rng: np.random.Generator, class_name: str = "trunk"):
+def _bark(rng: np.random.Generator, class_name: str = "trunk") -> Surface:
     return surface(class_name, Material.BARK, tinted(rng, pick(rng, _BARKS), 10))
 
 
@@ -67,7 +67,9 @@ def _crowned(rng: np.random.Generator, height: float, *, bole: float, spread: fl
     return Mesh.merge(parts)
 
 
-def _foliage(rng: np.random.Generator, tips: np.ndarray, cloud: float, count: int, look) -> Mesh:
+def _foliage(
+    rng: np.random.Generator, tips: np.ndarray, cloud: float, count: int, look: Surface, *, lowest: float = 0.3
+) -> Mesh:
     """Leaves in clouds of radius about `cloud` around the tips (N, 3), thicker near their surface."""
     size = cloud * rng.uniform(0.6, 1.25, len(tips))
     weight = size**2 / np.sum(size**2)
@@ -78,7 +80,7 @@ def _foliage(rng: np.random.Generator, tips: np.ndarray, cloud: float, count: in
     centres = tips[owner] + direction * radius[:, None] * (1, 1, 0.75)
     area = 4 * np.pi * np.sum(size**2) * rng.uniform(0.35, 0.7)
     leaf = np.clip(np.sqrt(area / count / 0.43), 0.06, 0.6)
-    centres[:, 2] = np.maximum(centres[:, 2], 0.3)
+    centres[:, 2] = np.maximum(centres[:, 2], lowest)
     return leaves(rng, centres, leaf * rng.uniform(0.6, 1.4, count), look)
 
 
@@ -156,13 +158,14 @@ def bush(rng: np.random.Generator) -> Mesh:
     height = rng.uniform(0.5, 2.2)
     spread = height * rng.uniform(0.4, 0.75)
     clumps = int(rng.integers(3, 8))
-    cloud = rng.uniform(0.32, 0.48) * min(height, 2 * spread)
+    cloud = rng.uniform(0.28, 0.42) * min(height, 2 * spread)
     tips = rng.normal(0, 0.5 * spread, (clumps, 3)) * (1, 1, 0)
-    tips[:, 2] = rng.uniform(0.35, 0.75, clumps) * height
+    tips[:, 2] = rng.uniform(0.25, 0.75, clumps) * height
+    tips = np.concatenate([tips, tips * (0.9, 0.9, 0.35)])
     stems = np.stack([tips * (0.3, 0.3, 0) - (0, 0, 0.05), tips], 1)
     look = _leaf_look(rng)
-    mesh = _foliage(rng, tips, cloud, int(rng.integers(350, 800)), look)
-    low = blades(rng, _disc(rng, 30, spread), rng.uniform(0.1, 0.35, 30), 0.05, look)
+    mesh = _foliage(rng, tips, cloud, int(rng.integers(400, 1000)), look, lowest=0.06)
+    low = blades(rng, _disc(rng, 30, spread), rng.uniform(0.08, 0.3, 30), 0.03, look)
     return Mesh.merge([tubes(stems, 0.015, _bark(rng, "vegetation"), sides=3), mesh, low])
 
 
@@ -174,31 +177,38 @@ def _disc(rng: np.random.Generator, count: int, radius: float) -> np.ndarray:
 
 def hedge(rng: np.random.Generator, length_m: float) -> Mesh:
     """A hedge along x from 0 to `length_m`, 0.6-2.2 m high, 0.4-1.2 m thick, clipped or overgrown, class vegetation."""
-    height, thickness = rng.uniform(0.6, 2.2), rng.uniform(0.4, 1.2)
-    rough = rng.uniform(0.02, 0.16)
+    height, thickness = rng.uniform(0.6, 2.1), rng.uniform(0.4, 1.1)
+    rough = pick(rng, (rng.uniform(0.02, 0.06), rng.uniform(0.06, 0.2)))
     look = _leaf_look(rng)
-    core = _hedge_core(rng, length_m, height - 0.08, thickness - 0.12, rough, look)
+    x = np.linspace(0.05, length_m - 0.05, max(int(length_m / 0.4), 1) + 1)
+    crest = height * (1 + np.clip(_waves(rng, x) * 1.2 * rough, -0.3, 0.3))
+    half = thickness / 2 * (1 + np.clip(_waves(rng, x) * 1.5 * rough, -0.3, 0.3))
     area = length_m * (2 * height + thickness)
-    count = int(np.clip(80 * area, 120, 1800))
-    side = rng.choice(3, count, p=np.array([height, height, thickness]) / (2 * height + thickness))
-    along, across = rng.uniform(0, length_m, count), rng.uniform(0, 1, count)
-    depth = np.abs(rng.normal(0, rough, count)) * rng.choice([1, -0.5], count)
-    y = np.select([side == 0, side == 1], [thickness / 2 + depth, -thickness / 2 - depth], (across - 0.5) * thickness)
-    z = np.where(side < 2, across * height, height + depth * 1.3)
-    leaf = np.clip(np.sqrt(area / count) * 0.9, 0.08, 0.3)
-    centres = np.stack([along, y, np.maximum(z, 0.08)], -1)
-    return Mesh.merge([core, leaves(rng, centres, leaf * rng.uniform(0.6, 1.4, count), look)])
+    count = int(np.clip(90 * area, 150, 2200))
+    along, side = rng.uniform(0, length_m, count), rng.random(count) * (2 * height + thickness)
+    crest_here, half_here = np.interp(along, x, crest), np.interp(along, x, half)
+    out = rng.normal(0.02, 0.03 + rough / 2, count)
+    wall, sign = side < 2 * height, np.where(side < height, 1, -1)
+    share = np.where(wall, np.mod(side / height, 1), np.mod(side, thickness) / thickness)
+    y = np.where(wall, sign * (half_here * (1 - 0.15 * share**4) + out), (2 * share - 1) * 0.9 * half_here)
+    z = np.where(wall, share * crest_here, crest_here + out)
+    leaf = np.clip(np.sqrt(area / count) * 1.3, 0.1, 0.34)
+    foliage = leaves(rng, np.stack([along, y, np.maximum(z, 0.06)], -1), leaf * rng.uniform(0.6, 1.4, count), look)
+    return Mesh.merge([_hedge_core(rng, x, 0.95 * crest - 0.1, 0.9 * half - 0.06, look), foliage])
 
 
-def _hedge_core(rng: np.random.Generator, length: float, height: float, thickness: float, rough: float, look) -> Mesh:
-    """The dense inside of a hedge: a rough skin with a ring every 0.4 m."""
-    x = np.linspace(0.05, length - 0.05, max(int(length / 0.4), 1) + 1)
-    half = thickness / 2
-    y = np.array([half, 1.05 * half, half, 0.0, -half, -1.05 * half, -half])
-    z = np.array([0.0, 0.5, 0.95, 1.0, 0.95, 0.5, 0.0]) * height
-    noise = rng.normal(0, rough / 2, (2, len(x), len(y)))
-    noise[1][:, [0, -1]] = 0
-    sections = np.stack([np.broadcast_to(x[:, None], noise[0].shape), y + noise[0], np.maximum(z + noise[1], 0)], -1)
+def _waves(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    """(len(x),) a smooth random line of unit size whose bumps are 1-4 m long."""
+    length, phase = rng.uniform(1, 4, (3, 1)), rng.uniform(0, 2 * np.pi, (3, 1))
+    return np.sin(2 * np.pi * x / length + phase).sum(0) / np.sqrt(1.5)
+
+
+def _hedge_core(rng: np.random.Generator, x: np.ndarray, crest: np.ndarray, half: np.ndarray, look: Surface) -> Mesh:
+    """The dense inside of a hedge: a rough skin with a ring at each x."""
+    half, crest = np.maximum(half, 0.08)[:, None], crest[:, None]
+    y = half * np.array([1.0, 1.05, 0.9, 0.0, -0.9, -1.05, -1.0]) + rng.normal(0, 0.04, (len(x), 7))
+    z = crest * np.array([0.0, 0.5, 0.95, 1.0, 0.95, 0.5, 0.0])
+    sections = np.stack([np.broadcast_to(x[:, None], y.shape), y, z], -1)
     return shaded(rng, loft(sections, look), 12)
 
 
