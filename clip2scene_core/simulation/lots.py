@@ -1,0 +1,279 @@
+"""What lies behind the sidewalk: buildings, garages, driveways, garden borders, trees, parking lots and squares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from clip2scene_core.simulation import buildings, furniture, people, vegetation, vehicles
+from clip2scene_core.simulation.ground import PARKING, SIDEWALK, TERRAIN, Yard
+from clip2scene_core.simulation.meshes import Material, Mesh
+from clip2scene_core.simulation.plan import Plan
+from clip2scene_core.simulation.roads import Road
+from clip2scene_core.simulation.styles import Style
+
+SURFACES: dict[str, tuple[int, Material]] = {
+    "grass": (TERRAIN, Material.GRASS),
+    "soil": (TERRAIN, Material.SOIL),
+    "paved": (SIDEWALK, Material.PAVING),
+    "asphalt": (PARKING, Material.ASPHALT),
+}
+"""Class and material of the surfaces that a style names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Kerbside:
+    """One side of a road, measured along its curve and outwards from its kerb."""
+
+    road: Road
+    side: int
+    """+1 left, -1 right of the curve's direction."""
+    traffic: int
+    """+1 where the near lanes run in the curve's direction, -1 where against it."""
+
+    def at(self, station_m: float, out_m: float) -> tuple[np.ndarray, float]:
+        """Position (2,) `out_m` outside the kerb, and the heading of the curve there."""
+        xy, heading = self.road.curve.at(
+            np.array([station_m]), self.side * (self.road.edge_m(self.side) + out_m)
+        )
+        return xy[0], float(heading[0])
+
+    def path(self, start_m: float, end_m: float, out_m: float, piece_m: float) -> np.ndarray:
+        """(P, 2) points along the kerb, about `piece_m` apart."""
+        count = max(int(round(abs(end_m - start_m) / piece_m)), 1) + 1
+        lateral = self.side * (self.road.edge_m(self.side) + out_m)
+        return self.road.curve.at(np.linspace(start_m, end_m, count), lateral)[0]
+
+    @property
+    def verge_m(self) -> float:
+        return self.road.side(self.side).verge_m
+
+    @property
+    def walk_m(self) -> float:
+        """Distance from the kerb to the far edge of the sidewalk."""
+        return self.verge_m + self.road.side(self.side).sidewalk_m
+
+    def facing(self, heading: float) -> float:
+        """Yaw of an object whose -y looks at the road."""
+        return heading if self.side > 0 else heading + np.pi
+
+    def towards(self, heading: float) -> float:
+        """Yaw of an object whose +x points at the road."""
+        return heading - self.side * np.pi / 2
+
+    def along(self, heading: float) -> float:
+        """Yaw of an object that goes with the near lanes."""
+        return heading if self.traffic > 0 else heading + np.pi
+
+
+def fill_lots(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Generator) -> None:
+    """Build up one side of a road, lot after lot."""
+    border = str(rng.choice(style.border))
+    border_seed = int(rng.integers(2**31))
+    for start, width in _lots(style, kerbside, rng):
+        if rng.random() < 0.25:
+            border, border_seed = str(rng.choice(style.border)), int(rng.integers(2**31))
+        lot = _Lot(plan, style, kerbside, start, width, rng)
+        if rng.random() < (0.12 if style.name in ("downtown", "country") else 0.07):
+            lot.open_space()
+        elif rng.random() < style.built:
+            lot.house()
+        lot.border(border, border_seed)
+        lot.garden()
+
+
+def _lots(style: Style, kerbside: Kerbside, rng: np.random.Generator) -> Iterator[tuple[float, float]]:
+    """Start station and width of each lot."""
+    station = rng.uniform(0, 10)
+    while station < kerbside.road.curve.length_m - 5:
+        width = rng.uniform(*style.front_m) + rng.uniform(*style.gap_m)
+        yield station, width
+        station += width
+
+
+class _Lot:
+    """A stretch of land along a road."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        style: Style,
+        kerbside: Kerbside,
+        start_m: float,
+        width_m: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self.plan, self.style, self.kerbside, self.rng = plan, style, kerbside, rng
+        self.start_m, self.width_m = start_m, width_m
+        self.middle_m = start_m + width_m / 2
+        self.setback_m = rng.uniform(*style.setback_m)
+        self.front_m = kerbside.walk_m + self.setback_m
+
+    def house(self) -> None:
+        """A building with what belongs to it."""
+        style, rng = self.style, self.rng
+        gap = min(rng.uniform(*style.gap_m), 0.6 * self.width_m)
+        front = max(self.width_m - gap, 5.0)
+        drives_in = rng.random() < style.driveway and gap > 3.0 and self.setback_m > 2.5
+        middle = self.start_m + front / 2 + rng.uniform(0, max(gap - 3.5 * drives_in, 0.01))
+        xy, heading = self.kerbside.at(middle, self.front_m)
+        mesh = buildings.building(rng, front, rng.uniform(*style.depth_m), rng.uniform(*style.height_m))
+        self.plan.stand(mesh, xy, self.kerbside.facing(heading), outside_m=0.3, fit="sunk")
+        if drives_in:
+            self._driveway(middle + front / 2 + 1.8)
+        if rng.random() < 0.5:
+            self._yard_surface(middle, front)
+        if rng.random() < 0.3:
+            self._stand_in_yard(buildings.garden_shed(rng), "sunk")
+
+    def _driveway(self, station_m: float) -> None:
+        """A strip over the sidewalk to a garage or a parked car."""
+        rng, kerbside = self.rng, self.kerbside
+        length = self.front_m + rng.uniform(2.0, 6.0)
+        xy, heading = kerbside.at(station_m, length / 2 - 0.2)
+        surface = SURFACES[rng.choice(["paved", "paved", "asphalt"])]
+        class_id = SIDEWALK if surface[0] == PARKING else surface[0]
+        self.plan.yards.append(
+            Yard(
+                centre=xy,
+                yaw=heading + np.pi / 2,
+                length_m=length,
+                width_m=rng.uniform(2.4, 3.6),
+                class_id=class_id,
+                material=surface[1],
+                crosses_kerb=True,
+            )
+        )
+        end, heading = kerbside.at(station_m, length)
+        if rng.random() < 0.5:
+            self.plan.stand(buildings.garage(rng), end, kerbside.facing(heading), outside_m=1.0, fit="sunk")
+        if rng.random() < 0.6:
+            spot, _ = kerbside.at(station_m, max(length - rng.uniform(2.7, 3.5), kerbside.walk_m + 2.6))
+            turn = rng.choice([0.0, np.pi]) + rng.normal(0, 0.05)
+            self.plan.stand(vehicles.car(rng), spot, kerbside.towards(heading) + turn, outside_m=0.3)
+
+    def _yard_surface(self, middle_m: float, front_m: float) -> None:
+        """A front yard of another surface than the neighbours'."""
+        if self.setback_m < 2.5:
+            return
+        xy, heading = self.kerbside.at(middle_m, self.kerbside.walk_m + self.setback_m / 2)
+        class_id, material = SURFACES[self.rng.choice(["grass", "paved", "soil", *self.style.yard])]
+        yard = Yard(
+            centre=xy,
+            yaw=heading,
+            length_m=front_m,
+            width_m=self.setback_m,
+            class_id=class_id,
+            material=material,
+        )
+        self.plan.yards.append(yard)
+
+    def open_space(self) -> None:
+        """A parking lot, a paved square or a lawn instead of a building."""
+        rng = self.rng
+        depth = rng.uniform(10.0, 30.0)
+        kind = str(rng.choice(["asphalt", "asphalt", "paved", "grass"]))
+        class_id, material = SURFACES[kind]
+        xy, heading = self.kerbside.at(self.middle_m, self.kerbside.walk_m + 0.5 + depth / 2)
+        width = max(self.width_m - 1.0, 4.0)
+        yard = Yard(
+            centre=xy, yaw=heading, length_m=width, width_m=depth, class_id=class_id, material=material
+        )
+        self.plan.yards.append(yard)
+        if kind == "asphalt":
+            self._parked_rows(depth)
+        else:
+            self._square(depth)
+
+    def _parked_rows(self, depth_m: float) -> None:
+        rng = self.rng
+        entrance, heading = self.kerbside.at(self.start_m + 3.0, 1.5)
+        self.plan.lowered.append((entrance, 3.5))
+        share = rng.uniform(0.3, 0.95)
+        pitch = rng.uniform(2.5, 3.0)
+        for out in np.arange(3.5, depth_m - 2, rng.uniform(8.0, 11.0)):
+            for station in np.arange(self.start_m + 6.0, self.start_m + self.width_m - 1.5, pitch):
+                if rng.random() < share:
+                    xy, heading = self.kerbside.at(station, self.kerbside.walk_m + out)
+                    yaw = self.kerbside.towards(heading) + rng.choice([0.0, np.pi]) + rng.normal(0, 0.03)
+                    mesh = (
+                        vehicles.truck(rng)
+                        if rng.random() < 0.05 + 0.2 * (self.style.heavy > 0.5)
+                        else vehicles.car(rng)
+                    )
+                    self.plan.stand(mesh, xy, yaw, outside_m=0.5)
+
+    def _square(self, depth_m: float) -> None:
+        """Benches, planters, trees, bicycles and people."""
+        kinds: tuple[Callable[[np.random.Generator], Mesh], ...] = (
+            furniture.bench,
+            furniture.planter,
+            furniture.cafe_table,
+            furniture.advertising_column,
+            furniture.bin,
+            vegetation.tree,
+            vegetation.bush,
+            people.pedestrian,
+            people.pedestrian,
+            vehicles.bicycle,
+        )
+        for _ in range(int(self.rng.integers(3, 14))):
+            build = kinds[self.rng.integers(len(kinds))]
+            out = self.kerbside.walk_m + self.rng.uniform(1.0, depth_m)
+            xy, heading = self.kerbside.at(self.start_m + self.rng.uniform(1, self.width_m - 1), out)
+            footprint = 0.8 if build is vegetation.tree else None
+            self.plan.stand(
+                build(self.rng), xy, self.rng.uniform(0, 2 * np.pi), footprint_m=footprint, fit="upright"
+            )
+
+    def border(self, kind: str, seed: int) -> None:
+        """What separates the lot from the sidewalk and from its neighbour."""
+        if kind == "none" or self.setback_m < 0.8:
+            return
+        build = {"hedge": vegetation.hedge, "fence": furniture.fence, "wall": buildings.wall}[kind]
+        width = 0.9 if kind == "hedge" else 0.3
+        out = self.kerbside.walk_m + 0.25 + width / 2
+        piece = self.rng.uniform(2.2, 4.0)
+        if self.rng.random() < 0.85:
+            path = self.kerbside.path(self.start_m, self.start_m + self.width_m, out, piece)
+            self._open_driveways(build, seed, path, width)
+        if self.rng.random() < 0.4:
+            depth = self.front_m + self.rng.uniform(2.0, 12.0)
+            side = np.stack(
+                [self.kerbside.at(self.start_m, o)[0] for o in np.arange(out + 0.5, depth, piece)] or []
+            )
+            if len(side) > 1:
+                self.plan.line(build, seed, side, width_m=width)
+
+    def _open_driveways(self, build: Callable, seed: int, path: np.ndarray, width_m: float) -> None:
+        """The line in runs that leave the driveways free."""
+        middles = (path[:-1] + path[1:]) / 2
+        blocked = np.zeros(len(middles), bool)
+        for yard in self.plan.yards:
+            if yard.crosses_kerb:
+                blocked |= yard.inside_m(middles) > -1.2
+        for index in np.flatnonzero(~blocked):
+            self.plan.line(build, seed, path[index : index + 2], width_m=width_m)
+
+    def _stand_in_yard(self, mesh: Mesh, fit: str, footprint_m: float | None = None) -> None:
+        out = self.kerbside.walk_m + self.rng.uniform(0.8, self.setback_m + 18.0)
+        xy, heading = self.kerbside.at(self.start_m + self.rng.uniform(0, self.width_m), out)
+        yaw = self.kerbside.facing(heading) + self.rng.choice([0, 0.5, 1, 1.5]) * np.pi
+        self.plan.stand(mesh, xy, yaw, outside_m=0.6, fit=fit, footprint_m=footprint_m)
+
+    def garden(self) -> None:
+        """Trees, bushes, tufts and things that lie about."""
+        rng = self.rng
+        for _ in range(rng.poisson(self.style.garden * self.width_m / 9)):
+            self._stand_in_yard(vegetation.tree(rng), "upright", 1.0)
+        for _ in range(rng.poisson(self.style.garden * self.width_m / 6)):
+            self._stand_in_yard(vegetation.bush(rng), "upright", 0.8)
+        for _ in range(rng.poisson(self.style.garden * self.width_m / 8)):
+            self._stand_in_yard(vegetation.grass_tufts(rng, int(rng.integers(4, 14))), "draped", 0.1)
+        for _ in range(rng.poisson(0.25)):
+            build = (furniture.container, furniture.bench, furniture.planter, people.pedestrian)[
+                rng.integers(4)
+            ]
+            self._stand_in_yard(build(rng), "upright")

@@ -1,0 +1,79 @@
+"""Files of simulated sweeps to train on, one per town, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from clip2scene_core.errors import DataError
+from clip2scene_core.simulation.drive import TrainingSweep, random_sweeps
+from clip2scene_core.types import LidarScan, SemanticLabels
+
+
+def write_sweeps(folder: Path, seeds: Iterable[int], *, sweeps_per_town: int = 6) -> Iterator[Path]:
+    """Write `town_<seed>.npz` for each seed, skipping those that exist, and yield each path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        path = folder / f"town_{seed:06d}.npz"
+        if not path.exists():
+            _write(path, list(random_sweeps(seed, sweeps_per_town)))
+        yield path
+
+
+def _write(path: Path, sweeps: list[TrainingSweep]) -> None:
+    """Rows of all sweeps one after the other; `start` says where each begins."""
+    sizes = [len(s.scan.xyz) for s in sweeps]
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        np.savez(
+            file,
+            start=np.cumsum([0, *sizes]),
+            xyz=np.concatenate([s.scan.xyz for s in sweeps]),
+            intensity=np.concatenate([s.scan.intensity for s in sweeps]).astype(np.float16),
+            ring=np.concatenate([s.scan.ring for s in sweeps]).astype(np.uint8),
+            class_id=np.concatenate([s.labels.class_id for s in sweeps]).astype(np.uint8),
+            sensor_height_m=np.array([s.sensor_height_m for s in sweeps], np.float32),
+            lidar=np.array([s.lidar for s in sweeps]),
+        )
+    partial.replace(path)
+
+
+def read_sweeps(path: Path) -> list[TrainingSweep]:
+    """The sweeps of one file; raises DataError where it is not one that write_sweeps made."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            columns = {name: content[name] for name in content.files}
+        return [_sweep(columns, i) for i in range(len(columns["start"]) - 1)]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path} is no file of simulated sweeps ({error}); delete it to write it anew"
+        ) from error
+
+
+def _sweep(columns: dict[str, np.ndarray], index: int) -> TrainingSweep:
+    rows = slice(*columns["start"][index : index + 2])
+    scan = LidarScan(
+        xyz=columns["xyz"][rows],
+        intensity=columns["intensity"][rows].astype(np.float32),
+        ring=columns["ring"][rows].astype(np.uint16),
+        stamp_ns=0,
+        frame_id="lidar",
+    )
+    return TrainingSweep(
+        scan=scan,
+        labels=SemanticLabels(class_id=columns["class_id"][rows].astype(np.uint16)),
+        sensor_height_m=float(columns["sensor_height_m"][index]),
+        lidar=str(columns["lidar"][index]),
+    )
+
+
+def count_sweeps(path: Path) -> int:
+    """How many sweeps a file of write_sweeps holds."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return len(content["start"]) - 1
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} is no file of simulated sweeps ({error}); delete it to write it anew") from error
