@@ -1,4 +1,4 @@
-"""Build the message packages beside this file against the ROS 2 wheels of the running environment, and install them into it."""
+"""Build the message packages beside this file against the ROS 2 wheels of this environment; install them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BUILD_HOST_PYTHON = re.compile(r"/opt/python/[^;\"]*?/include/python3\.\d+")
 
 
 def relocate_wheels(prefix: Path) -> None:
-    """Point the wheels' CMake files at this interpreter's headers; they name those of the machine that built them."""
+    """Point the wheels' CMake files at this interpreter's headers; they name those of their build machine."""
     for path in sorted((prefix / "share").glob("*/cmake/*.cmake")):
         text = path.read_text(encoding="utf-8")
         relocated = _BUILD_HOST_NUMPY.sub(numpy.get_include(), text)

@@ -1,4 +1,4 @@
-"""Filters that pass ROS messages on by topic, by time or in step with other topics: the interface of ROS 2's message_filters."""
+"""Filters that pass messages on, alone or in step with others: the interface of ROS 2's message_filters."""
 
 from message_filters.cache import Cache
 from message_filters.chain import Chain

@@ -14,8 +14,8 @@ from message_filters.stamps import as_time, stamp_of
 class Cache(SimpleFilter):
     """Passes messages on and keeps the `cache_size` newest, ordered by header stamp.
 
-    `allow_headerless` keeps messages without a header under their time of arrival. Every method that takes a time
-    takes an rclpy Time or a builtin_interfaces/Time.
+    `allow_headerless` keeps messages without a header under their time of arrival. A time is an rclpy Time or
+    a builtin_interfaces/Time.
     """
 
     def __init__(self, f: SimpleFilter | None, cache_size: int = 1, allow_headerless: bool = False) -> None:

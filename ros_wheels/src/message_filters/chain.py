@@ -8,7 +8,7 @@ from message_filters.simple_filter import SimpleFilter
 
 
 class Chain(SimpleFilter):
-    """A filter made of filters: input goes to the first, the output of the last is the output of the chain."""
+    """A filter made of filters: input goes to the first, output comes from the last."""
 
     def __init__(self, f: SimpleFilter | None = None) -> None:
         super().__init__()

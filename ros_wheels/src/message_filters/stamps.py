@@ -15,13 +15,13 @@ def as_time(stamp: Any) -> Time:
 
 
 def stamp_of(msg: Any, *, allow_headerless: bool, name: str) -> Time | None:
-    """The time in the header of `msg`; without a header the time of arrival, or None and a warning where that is not allowed."""
+    """The time in the header of `msg`; without one the time of arrival where allowed, or None."""
     stamp = getattr(getattr(msg, "header", None), "stamp", None)
     if stamp is not None:
         return as_time(stamp)
     if allow_headerless:
         return ROSClock().now()
     get_logger(f"message_filters.{name}").warning(
-        f"{type(msg).__name__} has no header stamp and is dropped; allow_headerless=True takes its time of arrival"
+        f"{type(msg).__name__} has no header stamp and is dropped; allow_headerless=True would keep it"
     )
     return None

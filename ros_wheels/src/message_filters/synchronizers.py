@@ -66,8 +66,8 @@ class TimeSynchronizer(SimpleFilter):
 class ApproximateTimeSynchronizer(TimeSynchronizer):
     """Passes on sets of messages, one of each input, whose times lie less than `slop` seconds apart.
 
-    `allow_headerless` takes messages without a header at their time of arrival; `sync_arrival_time` takes every
-    message at its time of arrival. Each message is passed on once.
+    `allow_headerless` takes messages without a header at their time of arrival, `sync_arrival_time` takes all
+    at their time of arrival. Each message is passed on once.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
             self.signalMessage(*match)
 
     def _nearest_match(self, time_ns: int, my_queue: Queue) -> list[Any]:
-        """The set around `time_ns` that takes the nearest message of each other input, the first inputs first."""
+        """The set around `time_ns` that takes the nearest messages of the others, first inputs first."""
         if time_ns not in my_queue:
             return []
         candidates = [[time_ns] if queue is my_queue else self._near(queue, time_ns) for queue in self.queues]

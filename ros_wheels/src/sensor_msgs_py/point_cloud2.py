@@ -57,9 +57,9 @@ def read_points(
 ) -> np.ndarray:
     """The points as a structured array, one row a point.
 
-    `field_names` keeps these fields only; `skip_nans` leaves out points with a NaN in a kept field, unless the cloud
-    says that it is dense; `uvs` keeps the points with these indices; `reshape_organized_cloud` gives a cloud of more
-    than one row the shape (width, height), as the distribution's package does.
+    `field_names` keeps these fields only; `skip_nans` leaves out points with a NaN in a kept field, unless
+    the cloud says that it is dense; `uvs` keeps the points of these indices; `reshape_organized_cloud` gives
+    a cloud of more than one row the shape (width, height), as the distribution's package does.
     """
     assert isinstance(cloud, PointCloud2), (
         f"cloud: expected sensor_msgs/PointCloud2, got {type(cloud).__name__}"
@@ -103,7 +103,7 @@ def read_points_list(
     skip_nans: bool = False,
     uvs: Iterable[int] | None = None,
 ) -> list[NamedTuple]:
-    """The points as named tuples `Point`; slow, for small clouds. The parameters are those of `read_points`."""
+    """The points as named tuples `Point`, for small clouds; the parameters are those of `read_points`."""
     points = read_points(cloud, field_names, skip_nans, uvs)
     point = namedtuple("Point", points.dtype.names)
     return [point._make(row) for row in points.tolist()]
@@ -115,10 +115,10 @@ def create_cloud(
     points: Iterable,
     point_step: int | None = None,
 ) -> PointCloud2:
-    """A cloud from points of shape (N,) or (width, height), structured, with one column a field, or as iterables.
+    """A cloud from points of shape (N,) or (width, height): structured, a column a field, or iterables.
 
-    A structured array has to have the dtype of `fields` and `point_step`; without `point_step` a point ends with its
-    last field.
+    A structured array has to have the dtype of `fields` and `point_step`; without `point_step` a point ends
+    with its last field.
     """
     fields = list(fields)
     points = _structured(fields, points, point_step)

@@ -1,4 +1,4 @@
-"""The tree of coordinate frames: take in transforms, answer between any two frames at any time that is known."""
+"""The tree of coordinate frames: takes in transforms, answers between any two frames at any known time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def nanoseconds(time: Any) -> int:
 
 
 class BufferCore:
-    """Transforms of the last `cache_time` (10 s) and of all static frames; safe to use from several threads."""
+    """Transforms of the last `cache_time` (10 s) and of all static frames; safe with several threads."""
 
     def __init__(self, cache_time: Duration | None = None) -> None:
         self._cache_ns = nanoseconds(DEFAULT_CACHE_TIME if cache_time is None else cache_time)
@@ -78,7 +78,7 @@ class BufferCore:
                 history = StaticHistory() if is_static else MovingHistory(self._cache_ns)
             if not history.insert(link):
                 get_logger("tf2").warning(
-                    f"TF_OLD_DATA: frame {child!r} at time {seconds(link.stamp_ns)}, from authority {authority!r}, "
+                    f"TF_OLD_DATA: {child!r} at time {seconds(link.stamp_ns)}, from authority {authority!r}, "
                     "is older than the buffer: transform ignored"
                 )
                 return
@@ -91,8 +91,8 @@ class BufferCore:
     def lookup_transform_core(self, target_frame: str, source_frame: str, time: Any) -> TransformStamped:
         """`target_from_source` at `time`; time 0 is the newest that all frames between know.
 
-        Raises InvalidArgumentException, LookupException (no such frame), ConnectivityException (separate trees),
-        ExtrapolationException (time not covered); the texts name frames and times.
+        Raises InvalidArgumentException, LookupException (no such frame), ConnectivityException (separate
+        trees) and ExtrapolationException (time not covered); the texts name frames and times.
         """
         with self._data_lock:
             self._check_frame(target_frame, LOOKUP, "target_frame")
@@ -103,7 +103,7 @@ class BufferCore:
     def lookup_transform_full_core(
         self, target_frame: str, target_time: Any, source_frame: str, source_time: Any, fixed_frame: str
     ) -> TransformStamped:
-        """The target frame at `target_time` from the source frame at `source_time`, where `fixed_frame` stands still.
+        """The target at `target_time` from the source at `source_time`; `fixed_frame` stands still.
 
         Raises as `lookup_transform_core` does.
         """
@@ -158,7 +158,7 @@ class BufferCore:
     def lookupVelocityCore(
         self, tracking_frame: str, observation_frame: str, time: Any, averaging_interval: Any
     ) -> tuple[Vector, Vector]:
-        """Linear (m/s) and angular (rad/s) velocity of `tracking_frame`, seen from and written in `observation_frame`."""
+        """Linear (m/s) and angular (rad/s) velocity of `tracking_frame`, seen from `observation_frame`."""
         return self.lookupVelocityFullCore(
             tracking_frame,
             observation_frame,
@@ -179,10 +179,10 @@ class BufferCore:
         time: Any,
         averaging_interval: Any,
     ) -> tuple[Vector, Vector]:
-        """The velocity of a point fixed to `tracking_frame`, seen from `observation_frame`, written in `reference_frame`.
+        """Velocities of a point of `tracking_frame`, seen from `observation_frame`, in `reference_frame`.
 
-        The point is `reference_point` (m) in `reference_point_frame` at `time`. The mean over `averaging_interval`
-        around `time` is taken, or over as much of it as the buffer knows; time 0 is the newest.
+        The point is `reference_point` (m) in `reference_point_frame` at `time`. The mean over
+        `averaging_interval` around `time` is taken, or over as much of it as is known; time 0 is the newest.
         """
         with self._data_lock:
             latest_ns = nanoseconds(self.get_latest_common_time(observation_frame, tracking_frame))
@@ -192,7 +192,7 @@ class BufferCore:
             start_ns = max(end_ns - interval_ns, 10_000)  # 0 would mean the newest
             if end_ns <= start_ns:
                 raise InvalidArgumentException(
-                    f"averaging_interval: expected some time before {seconds(latest_ns)}, got {interval_ns} ns"
+                    f"averaging_interval: expected over 0 before {seconds(latest_ns)}, got {interval_ns} ns"
                 )
             start = self._lookup(observation_frame, tracking_frame, start_ns)[1]
             end = self._lookup(observation_frame, tracking_frame, end_ns)[1]
@@ -220,7 +220,7 @@ class BufferCore:
             )
 
     def all_frames_as_yaml(self, time: Any = None) -> str:
-        """A YAML mapping: parent, broadcaster, rate and times of each frame, and its delay at `time` where given."""
+        """YAML: parent, broadcaster, rate and times of each frame, and its delay at `time` where given."""
         with self._data_lock:
             entries = [self._yaml(frame, time) for frame in self._histories]
         return "".join(entries) or "{}"
@@ -284,9 +284,9 @@ class BufferCore:
         return time_ns, from_target[meeting].inverse().compose(from_source[meeting])
 
     def _climb(self, frame: str, time_ns: int, stop_at: Any) -> tuple[dict, str, TransformException | None]:
-        """The poses of `frame` in itself and its ancestors, until one of `stop_at`, a root, or a time not covered.
+        """The poses of `frame` in itself and its ancestors, up to one of `stop_at`, a root or a gap in time.
 
-        Returns ancestor -> `ancestor_from_frame` in order, the last ancestor and what hindered to climb further.
+        Returns ancestor -> `ancestor_from_frame` in order, the last ancestor, and the gap where there is one.
         """
         poses, current, pose = {frame: Rigid()}, frame, Rigid()
         while current not in stop_at and current in self._histories:
@@ -315,7 +315,7 @@ class BufferCore:
         return min(stamps, default=0)
 
     def _newest_stamps(self, frame: str, stop_at: Any) -> dict[str, int]:
-        """Ancestor -> stamp of the newest link that leads to it; 0 for the frame itself and for static links."""
+        """Ancestor -> stamp of the newest link that leads to it; 0 for the frame itself and static links."""
         stamps = {frame: 0}
         while frame not in stop_at and frame in self._histories:
             link = self._histories[frame].latest
@@ -328,8 +328,8 @@ class BufferCore:
     @staticmethod
     def _unconnected(target: str, source: str) -> ConnectivityException:
         return ConnectivityException(
-            f"Could not find a connection between '{target}' and '{source}' because they are not part of the same "
-            "tree.Tf has two or more unconnected trees."
+            f"Could not find a connection between '{target}' and '{source}' because they are not part of the "
+            "same tree.Tf has two or more unconnected trees."
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from typing import NamedTuple
 
 from tf2_py.exceptions import ExtrapolationException
@@ -73,8 +73,7 @@ class MovingHistory:
     def at(self, time_ns: int) -> Link:
         """The link at `time_ns`, interpolated between its neighbours; 0 means the newest.
 
-        Where the frame changed its parent in between, the older link holds. Raises ExtrapolationException outside
-        the history.
+        Where the frame changed its parent in between, the older link holds. Raises ExtrapolationException.
         """
         if time_ns == 0:
             return self._links[-1]

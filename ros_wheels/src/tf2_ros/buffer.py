@@ -61,7 +61,7 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
         fixed_frame: str,
         timeout: Duration = NO_TIMEOUT,
     ) -> TransformStamped:
-        """The target frame at `target_time` from the source frame at `source_time`, waiting up to `timeout`."""
+        """The target frame at `target_time` from the source frame at `source_time`, as `lookup_transform`."""
         self.can_transform_full(target_frame, target_time, source_frame, source_time, fixed_frame, timeout)
         return self.lookup_transform_full_core(
             target_frame, target_time, source_frame, source_time, fixed_frame
@@ -75,7 +75,7 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
         timeout: Duration = NO_TIMEOUT,
         return_debug_tuple: bool = False,
     ) -> bool | tuple[bool, str]:
-        """Whether `lookup_transform` would answer within `timeout`; with the reason as a tuple where asked for."""
+        """Whether `lookup_transform` would answer within `timeout`; with the reason where asked for."""
         answer = self._wait(lambda: self.can_transform_core(target_frame, source_frame, time), timeout)
         return answer if return_debug_tuple else answer[0]
 
@@ -118,7 +118,7 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
     def wait_for_transform_async(
         self, target_frame: str, source_frame: str, time: Any, timeout: Duration | None = None
     ) -> Future:
-        """A future of the transform; with a `timeout`, which needs a buffer with a node, LookupException after it."""
+        """A future of the transform; LookupException after `timeout`, which needs a buffer with a node."""
         query = (target_frame, source_frame, time)
         return self._future(
             lambda: self.can_transform_core(*query), lambda: self.lookup_transform_core(*query), timeout

@@ -51,7 +51,7 @@ class BufferClient(BufferInterface):
     def lookup_transform(
         self, target_frame: str, source_frame: str, time: Any, timeout: Duration = NO_TIMEOUT
     ) -> TransformStamped:
-        """`target_from_source` at `time`; raises what the server's buffer raised, TimeoutException without answer."""
+        """`target_from_source` at `time`; raises what the server's buffer raised, or TimeoutException."""
         goal = LookupTransform.Goal(
             target_frame=target_frame,
             source_frame=source_frame,
@@ -70,7 +70,7 @@ class BufferClient(BufferInterface):
         fixed_frame: str,
         timeout: Duration = NO_TIMEOUT,
     ) -> TransformStamped:
-        """The target frame at `target_time` from the source frame at `source_time`; raises as `lookup_transform`."""
+        """The target frame at `target_time` from the source frame at `source_time`, as `lookup_transform`."""
         goal = LookupTransform.Goal(
             target_frame=target_frame,
             source_frame=source_frame,

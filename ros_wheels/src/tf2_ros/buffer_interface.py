@@ -1,4 +1,4 @@
-"""What every source of transforms offers, and the registry of functions that apply a transform to a message type."""
+"""What every source of transforms offers, and the registry of functions that apply one to a message type."""
 
 from __future__ import annotations
 

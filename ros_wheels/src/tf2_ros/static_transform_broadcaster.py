@@ -22,7 +22,7 @@ class StaticTransformBroadcaster:
         self.net_message = TFMessage()
 
     def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:
-        """Publish one transform or several, with all that were sent before; the same child frame is replaced."""
+        """Publish one transform or several, with all sent before; the same child frame is replaced."""
         transforms = [transform] if isinstance(transform, TransformStamped) else list(transform)
         known = {known.child_frame_id: known for known in self.net_message.transforms}
         known.update({new.child_frame_id: new for new in transforms})

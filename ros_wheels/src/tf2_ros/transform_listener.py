@@ -34,7 +34,7 @@ class TransformListener:
     ) -> None:
         self.buffer = buffer
         self.node = node
-        # Reentrant, so that a callback of the same node can wait for a transform in a multi-threaded executor.
+        # Reentrant: a callback of the same node may wait for a transform in a multi-threaded executor.
         self.group = ReentrantCallbackGroup()
         self.tf_sub = node.create_subscription(
             TFMessage, tf_topic, self.callback, MOVING if qos is None else qos, callback_group=self.group
