@@ -33,7 +33,15 @@ from clip2scene_core.simulation.solids import (
 FOUNDATION_M = 1.5
 
 _PLASTERS: tuple[Colour, ...] = (
-    *((226, 214, 190), (214, 190, 150), (238, 236, 230), (200, 170, 150), (190, 196, 190), (232, 210, 140), (170, 176, 190)),
+    *(
+        (226, 214, 190),
+        (214, 190, 150),
+        (238, 236, 230),
+        (200, 170, 150),
+        (190, 196, 190),
+        (232, 210, 140),
+        (170, 176, 190),
+    ),
 )
 _BRICKS: tuple[Colour, ...] = ((150, 76, 58), (124, 66, 52), (170, 110, 80), (190, 160, 130))
 _ROOFS: tuple[Colour, ...] = ((150, 70, 50), (110, 60, 50), (80, 76, 76), (60, 60, 66), (130, 110, 96))
@@ -114,9 +122,19 @@ def building(rng: np.random.Generator, width_m: float, depth_m: float, height_m:
     coarse = max(width_m, depth_m) > 25
     parts = [
         front,
-        placed(_facade(rng, style, looks, width_m, height_m, floors, coarse=coarse), (0, depth_m, 0), yaw=np.pi),
-        placed(_facade(rng, style, looks, depth_m, height_m, floors, coarse=coarse), (width_m / 2, depth_m / 2, 0), yaw=np.pi / 2),
-        placed(_facade(rng, style, looks, depth_m, height_m, floors, coarse=coarse), (-width_m / 2, depth_m / 2, 0), yaw=-np.pi / 2),
+        placed(
+            _facade(rng, style, looks, width_m, height_m, floors, coarse=coarse), (0, depth_m, 0), yaw=np.pi
+        ),
+        placed(
+            _facade(rng, style, looks, depth_m, height_m, floors, coarse=coarse),
+            (width_m / 2, depth_m / 2, 0),
+            yaw=np.pi / 2,
+        ),
+        placed(
+            _facade(rng, style, looks, depth_m, height_m, floors, coarse=coarse),
+            (-width_m / 2, depth_m / 2, 0),
+            yaw=-np.pi / 2,
+        ),
         _roof(rng, style, looks, width_m, depth_m, height_m),
         *_extras(rng, style, looks, width_m, height_m, floors),
     ]
@@ -125,7 +143,7 @@ def building(rng: np.random.Generator, width_m: float, depth_m: float, height_m:
 
 def _fitting_style(rng: np.random.Generator, width: float, depth: float, height: float) -> str:
     shares = {
-        "town house": 3.0 if 6 < height and width < 22 else 0.3,
+        "town house": 3.0 if height > 6 and width < 22 else 0.3,
         "suburban house": 4.0 if height < 7.5 and width < 18 else 0.0,
         "apartment block": 2.0 if height >= 7.5 and width > 10 else 0.0,
         "office": 1.2 if height >= 6 and width > 10 else 0.0,
@@ -144,7 +162,11 @@ def _surfaces(rng: np.random.Generator, style: _Style) -> list[Surface]:
         surface("building", material, wall),
         surface("building", Material.GLASS, tinted(rng, (64, 78, 88), 12)),
         surface("building", Material.PLASTIC, trim),
-        surface("building", Material.WOOD, tinted(rng, pick(rng, ((110, 70, 44), (60, 80, 70), (70, 70, 76), (150, 50, 44))), 12)),
+        surface(
+            "building",
+            Material.WOOD,
+            tinted(rng, pick(rng, ((110, 70, 44), (60, 80, 70), (70, 70, 76), (150, 50, 44))), 12),
+        ),
         surface("building", Material.CONCRETE, tinted(rng, trim, 6)),
         surface("building", pick(rng, (material, Material.CONCRETE)), tinted(rng, np.array(wall) * 0.8, 10)),
     ]
@@ -180,11 +202,16 @@ def _facade(
         depth[-1], kind[-1] = -rng.uniform(0.1, 0.45), _LEDGE
     if rng.random() < 0.3:
         depth[storey < 0], kind[storey < 0] = -0.06, _LEDGE
-    if front:
-        _add_entrances(rng, style, depth, kind, storey, is_window_x, bays)
-        if rng.random() < style.bay_window and floors > 1:
-            _add_bay_window(rng, depth, window, storey, column, bays)
-    return relief(Cells(x_edges - width / 2, z_edges, depth, kind), looks)
+    x_edges = x_edges - width / 2
+    if not front:
+        return relief(Cells(x_edges, z_edges, depth, kind), looks)
+    _add_entrances(rng, style, depth, kind, storey, is_window_x, bays)
+    if rng.random() < 0.2:
+        depth[1:-1, ~is_window_x] -= rng.uniform(0.05, 0.3)
+    if rng.random() < style.bay_window:
+        _add_projection(rng, depth, storey, column, bays)
+    cells = Cells(x_edges, z_edges, depth, kind)
+    return Mesh.merge([relief(cells, looks), *_window_trim(rng, cells, looks)])
 
 
 def _division(width: float, bays: int, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -197,20 +224,34 @@ def _division(width: float, bays: int, share: float) -> tuple[np.ndarray, np.nda
     return edges, np.arange(2 * bays + 1) % 2 == 1
 
 
-def _storeys(rng: np.random.Generator, height: float, floors: int, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _storeys(
+    rng: np.random.Generator, height: float, floors: int, share: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Edges in z from the foundation up, which rows are windows, and the storey of each row (-1 the foundation)."""
     plinth = rng.uniform(0.2, 0.6)
     rows = (height - plinth - 0.35) / floors
     sill = rng.uniform(0.25, 0.35) * rows
     tall = min(share * rows, rows - sill - 0.15)
     low = plinth + rows * np.arange(floors) + sill
-    edges = np.concatenate([[-FOUNDATION_M, plinth], np.stack([low, low + tall], 1).ravel(), [height - 0.3, height]])
+    edges = np.concatenate(
+        [[-FOUNDATION_M, plinth], np.stack([low, low + tall], 1).ravel(), [height - 0.3, height]]
+    )
     row = np.arange(len(edges) - 1)
-    return edges, (row % 2 == 0) & (row >= 2) & (row < 2 * floors + 2), np.minimum((row + 1) // 2 - 1, floors - 1)
+    return (
+        edges,
+        (row % 2 == 0) & (row >= 2) & (row < 2 * floors + 2),
+        np.minimum((row + 1) // 2 - 1, floors - 1),
+    )
 
 
 def _add_entrances(
-    rng: np.random.Generator, style: _Style, depth: np.ndarray, kind: np.ndarray, storey: np.ndarray, is_window_x: np.ndarray, bays: int
+    rng: np.random.Generator,
+    style: _Style,
+    depth: np.ndarray,
+    kind: np.ndarray,
+    storey: np.ndarray,
+    is_window_x: np.ndarray,
+    bays: int,
 ) -> None:
     """Cut a door, a gate or shop windows into the ground floor, in place."""
     ground = np.flatnonzero(storey <= 0)[:3]
@@ -224,17 +265,40 @@ def _add_entrances(
         kind[ground, columns[door]] = pick(rng, (_DOOR, _DOOR, _FRAME))
 
 
-def _add_bay_window(
-    rng: np.random.Generator, depth: np.ndarray, window: np.ndarray, storey: np.ndarray, column: np.ndarray, bays: int
+def _add_projection(
+    rng: np.random.Generator, depth: np.ndarray, storey: np.ndarray, column: np.ndarray, bays: int
 ) -> None:
-    """Push one bay of some storeys forward, in place."""
-    bay = int(rng.integers(bays))
-    first = int(rng.integers(0, 2))
-    chosen = np.ix_(storey >= first, column == bay)
-    depth[chosen] = depth[chosen] - rng.uniform(0.35, 0.9)
+    """Push one to three bays forward, from the ground or an upper storey up, in place."""
+    first, count = int(rng.integers(bays)), int(rng.integers(1, 4))
+    lowest = pick(rng, (-1, 0, 1))
+    chosen = np.ix_(storey >= lowest, (column >= first) & (column < first + count))
+    depth[chosen] -= rng.uniform(0.2, 1.0)
 
 
-def _roof(rng: np.random.Generator, style: _Style, looks: list[Surface], width: float, depth: float, eaves: float) -> Mesh:
+def _window_trim(rng: np.random.Generator, cells: Cells, looks: list[Surface]) -> list[Mesh]:
+    """Sills below the windows and shutters beside them, each on some buildings with few enough windows."""
+    row, column = np.nonzero((cells.kind == _GLASS) & (cells.depth > 0))
+    if not 0 < len(row) <= 40:
+        return []
+    left, right = cells.x_edges[column], cells.x_edges[column + 1]
+    low, high = cells.z_edges[row], cells.z_edges[row + 1]
+    zero = np.zeros(len(row))
+    parts = []
+    if rng.random() < 0.5:
+        reach = -rng.uniform(0.06, 0.16)
+        corners = np.stack([left - 0.08, zero + reach, low - 0.08], 1), np.stack([right + 0.08, zero, low], 1)
+        parts.append(boxes(*corners, looks[_LEDGE]))
+    if rng.random() < 0.25:
+        leaf = 0.45 * (right - left).min()
+        for edge in (left - leaf, right):
+            corners = np.stack([edge, zero - 0.06, low], 1), np.stack([edge + leaf, zero - 0.01, high], 1)
+            parts.append(boxes(*corners, looks[_DOOR]))
+    return parts
+
+
+def _roof(
+    rng: np.random.Generator, style: _Style, looks: list[Surface], width: float, depth: float, eaves: float
+) -> Mesh:
     form = pick(rng, style.roofs, style.roof_shares)
     tile = surface("building", Material.ROOF_TILE, tinted(rng, pick(rng, _ROOFS), 10))
     if form == "flat" or min(width, depth) > 30:
@@ -251,7 +315,9 @@ def _roof(rng: np.random.Generator, style: _Style, looks: list[Surface], width: 
         rings = ((over, 0.0), (-0.25 * rise, 0.75 * rise), (-0.35 * min(width, depth), rise))
     else:
         rings = ((over, 0.0), (-0.49 * min(width, depth), rise))
-    return Mesh.merge([loft(_roof_rings(rings, width, depth, eaves), tile), *_chimneys(rng, width, depth, eaves + 0.6 * rise)])
+    return Mesh.merge(
+        [loft(_roof_rings(rings, width, depth, eaves), tile), *_chimneys(rng, width, depth, eaves, rise)]
+    )
 
 
 def _roof_rings(rings: Sequence[tuple[float, float]], width: float, depth: float, eaves: float) -> np.ndarray:
@@ -259,11 +325,15 @@ def _roof_rings(rings: Sequence[tuple[float, float]], width: float, depth: float
     sections = []
     for grow, z in ((rings[0][0], -0.12), *rings):
         x, low, high = width / 2 + grow, -grow, depth + grow
-        sections.append([(-x, low, eaves + z), (x, low, eaves + z), (x, high, eaves + z), (-x, high, eaves + z)])
+        sections.append(
+            [(-x, low, eaves + z), (x, low, eaves + z), (x, high, eaves + z), (-x, high, eaves + z)]
+        )
     return np.array(sections)
 
 
-def _flat_roof(rng: np.random.Generator, looks: list[Surface], width: float, depth: float, eaves: float) -> Mesh:
+def _flat_roof(
+    rng: np.random.Generator, looks: list[Surface], width: float, depth: float, eaves: float
+) -> Mesh:
     """A slab with a parapet and boxes for lifts and ventilation."""
     tar = surface("building", Material.CONCRETE, tinted(rng, (110, 108, 104), 12))
     top = eaves + rng.uniform(0.2, 0.9)
@@ -282,7 +352,14 @@ def _flat_roof(rng: np.random.Generator, looks: list[Surface], width: float, dep
 
 
 def _gable(
-    rng: np.random.Generator, looks: list[Surface], tile: Surface, width: float, depth: float, eaves: float, rise: float, over: float
+    rng: np.random.Generator,
+    looks: list[Surface],
+    tile: Surface,
+    width: float,
+    depth: float,
+    eaves: float,
+    rise: float,
+    over: float,
 ) -> Mesh:
     """A saddle roof with its ridge along the street, sometimes across; gable walls below, dormers and chimneys on it."""
     across = rng.random() < (0.45 if width < depth * 1.2 else 0.1)
@@ -298,10 +375,12 @@ def _gable(
     if not across:
         roof += _dormers(rng, looks, tile, width, run, rise)
     whole = Mesh.merge(roof)
-    whole = placed(whole, (-width / 2, depth / 2, eaves), yaw=-np.pi / 2) if across else placed(whole, (0, 0, eaves))
-    if across:
-        whole = placed(whole, (0, 0, 0))
-    return Mesh.merge([whole, *_chimneys(rng, width, depth, eaves + rise * 0.6)])
+    whole = (
+        placed(whole, (-width / 2, depth / 2, eaves), yaw=-np.pi / 2)
+        if across
+        else placed(whole, (0, 0, eaves))
+    )
+    return Mesh.merge([whole, *_chimneys(rng, width, depth, eaves, rise)])
 
 
 def _ridge_prism(outline: Sequence[tuple[float, float]], half_length: float, look: Surface) -> Mesh:
@@ -309,7 +388,9 @@ def _ridge_prism(outline: Sequence[tuple[float, float]], half_length: float, loo
     return placed(prism(outline, -half_length, half_length, look), yaw=np.pi / 2)
 
 
-def _dormers(rng: np.random.Generator, looks: list[Surface], tile: Surface, width: float, run: float, rise: float) -> list[Mesh]:
+def _dormers(
+    rng: np.random.Generator, looks: list[Surface], tile: Surface, width: float, run: float, rise: float
+) -> list[Mesh]:
     """Windows that stand out of the front slope."""
     if rise < 2.0 or rng.random() < 0.5:
         return []
@@ -320,19 +401,28 @@ def _dormers(rng: np.random.Generator, looks: list[Surface], tile: Surface, widt
         parts += [
             boxes([x - wide, y, z], [x + wide, run / 2, z + tall], looks[_WALL]),
             boxes([x - 0.7 * wide, y - 0.02, z + 0.25], [x + 0.7 * wide, y, z + tall - 0.1], looks[_GLASS]),
-            prism([(x - wide - 0.15, z + tall), (x + wide + 0.15, z + tall), (x, z + tall + 0.45)], y - 0.15, run / 2, tile),
+            prism(
+                [(x - wide - 0.15, z + tall), (x + wide + 0.15, z + tall), (x, z + tall + 0.45)],
+                y - 0.15,
+                run / 2,
+                tile,
+            ),
         ]
     return parts
 
 
-def _cross_gable(looks: list[Surface], tile: Surface, width: float, depth: float, eaves: float, rise: float, over: float) -> Mesh:
+def _cross_gable(
+    looks: list[Surface], tile: Surface, width: float, depth: float, eaves: float, rise: float, over: float
+) -> Mesh:
     """A hipped roof with a gable over a part of the front."""
     hip = loft(_roof_rings(((over, 0.0), (-0.49 * min(width, depth), rise)), width, depth, eaves), tile)
     half, tall = 0.22 * width, min(0.75 * rise, 0.3 * width)
     left = -0.2 * width
     gable = [(left - half - over, eaves - 0.1), (left, eaves + tall), (left + half + over, eaves - 0.1)]
     wall = [(left - half, eaves - 0.05), (left, eaves + tall - 0.2), (left + half, eaves - 0.05)]
-    return Mesh.merge([hip, prism(wall, -0.02, 0.3, looks[_WALL]), prism(gable, 0.05 - over, depth / 2, tile)])
+    return Mesh.merge(
+        [hip, prism(wall, -0.02, 0.3, looks[_WALL]), prism(gable, 0.05 - over, depth / 2, tile)]
+    )
 
 
 def _saw_roof(looks: list[Surface], tile: Surface, width: float, depth: float, eaves: float) -> Mesh:
@@ -342,23 +432,29 @@ def _saw_roof(looks: list[Surface], tile: Surface, width: float, depth: float, e
     parts = []
     for k in range(count):
         left = -width / 2 + k * step
-        parts.append(prism([(left, eaves), (left + step, eaves), (left + step, eaves + 0.3 * step)], 0, depth, tile))
+        parts.append(
+            prism([(left, eaves), (left + step, eaves), (left + step, eaves + 0.3 * step)], 0, depth, tile)
+        )
     return Mesh.merge(parts)
 
 
-def _chimneys(rng: np.random.Generator, width: float, depth: float, foot: float) -> list[Mesh]:
+def _chimneys(rng: np.random.Generator, width: float, depth: float, eaves: float, rise: float) -> list[Mesh]:
     brick = surface("building", Material.BRICK, tinted(rng, pick(rng, _BRICKS), 10))
-    places = rng.uniform((-0.4, 0.3), (0.4, 0.7), (int(rng.integers(0, 3)), 2)) * (width, depth)
-    return [box((0.6, 0.9, rng.uniform(1.6, 2.6)), (x, y, foot - 0.6), brick) for x, y in places]
+    places = rng.uniform((-0.35, 0.3), (0.35, 0.7), (int(rng.integers(0, 3)), 2)) * (width, depth)
+    return [box((0.6, 0.9, rise + rng.uniform(1.0, 2.0)), (x, y, eaves), brick) for x, y in places]
 
 
-def _extras(rng: np.random.Generator, style: _Style, looks: list[Surface], width: float, height: float, floors: int) -> list[Mesh]:
+def _extras(
+    rng: np.random.Generator, style: _Style, looks: list[Surface], width: float, height: float, floors: int
+) -> list[Mesh]:
     """Balconies, steps, a canopy or awning and drain pipes on the front."""
     parts = []
     pipe = surface("building", Material.METAL, tinted(rng, (130, 128, 124), 14))
     if rng.random() < 0.6:
         sides = pick(rng, ((-1,), (1,), (-1, 1)))
-        paths = [[(s * (width / 2 - 0.15), -0.09, 0.0), (s * (width / 2 - 0.15), -0.09, height)] for s in sides]
+        paths = [
+            [(s * (width / 2 - 0.15), -0.09, 0.0), (s * (width / 2 - 0.15), -0.09, height)] for s in sides
+        ]
         parts.append(tubes(np.array(paths), 0.05, pipe, sides=5))
     if rng.random() < style.balcony and floors > 1:
         parts.append(_balconies(rng, looks, width, height, floors))
@@ -370,33 +466,61 @@ def _extras(rng: np.random.Generator, style: _Style, looks: list[Surface], width
         parts.append(boxes(lows, highs, looks[_LEDGE]))
     if rng.random() < max(style.shop, 0.2):
         parts.append(_awning(rng, looks, width))
+    elif rng.random() < 0.3:
+        parts.append(_porch(rng, looks, width))
     return parts
 
 
-def _balconies(rng: np.random.Generator, looks: list[Surface], width: float, height: float, floors: int) -> Mesh:
+def _balconies(
+    rng: np.random.Generator, looks: list[Surface], width: float, height: float, floors: int
+) -> Mesh:
     """A slab and a railing, open or solid, on some storeys above each other."""
     reach, half = rng.uniform(0.8, 1.5), rng.uniform(0.9, 2.0)
-    columns = np.linspace(-0.32, 0.32, max(int(width / rng.uniform(5, 9)), 1)) * width if width > 6 else np.zeros(1)
+    columns = (
+        np.linspace(-0.32, 0.32, max(int(width / rng.uniform(5, 9)), 1)) * width if width > 6 else np.zeros(1)
+    )
     half = min(half, 0.45 * width, 0.3 * width / max(len(columns) - 1, 1) if len(columns) > 1 else half)
     rows = height / floors * np.arange(1, floors)
     spots = np.array([(x, z) for x in columns for z in rows][:24])
     x, z = spots.T
     zero = np.zeros_like(x)
-    parts = [boxes(np.stack([x - half, zero - reach, z - 0.18], 1), np.stack([x + half, zero, z], 1), looks[_LEDGE])]
+    parts = [
+        boxes(
+            np.stack([x - half, zero - reach, z - 0.18], 1), np.stack([x + half, zero, z], 1), looks[_LEDGE]
+        )
+    ]
     metal = surface("building", Material.METAL, tinted(rng, (80, 82, 86), 30))
     if rng.random() < 0.5:
         look = pick(rng, (looks[_WALL], looks[_LEDGE], looks[_GLASS]))
-        parts.append(boxes(np.stack([x - half, zero - reach, z], 1), np.stack([x + half, zero - reach + 0.06, z + 1.0], 1), look))
+        parts.append(
+            boxes(
+                np.stack([x - half, zero - reach, z], 1),
+                np.stack([x + half, zero - reach + 0.06, z + 1.0], 1),
+                look,
+            )
+        )
         for s in (-1, 1):
             edge = x + s * (half - 0.03)
-            parts.append(boxes(np.stack([edge - 0.03, zero - reach, z], 1), np.stack([edge + 0.03, zero, z + 1.0], 1), look))
+            parts.append(
+                boxes(
+                    np.stack([edge - 0.03, zero - reach, z], 1),
+                    np.stack([edge + 0.03, zero, z + 1.0], 1),
+                    look,
+                )
+            )
     else:
         bars = np.linspace(-half, half, 9)
         bx = (x[:, None] + bars).ravel()
         bz = np.repeat(z, len(bars))
         low = np.stack([bx - 0.01, np.full_like(bx, -reach), bz], 1)
         parts.append(boxes(low, low + (0.02, 0.02, 1.0), metal))
-        parts.append(boxes(np.stack([x - half, zero - reach, z + 0.97], 1), np.stack([x + half, zero - reach + 0.05, z + 1.02], 1), metal))
+        parts.append(
+            boxes(
+                np.stack([x - half, zero - reach, z + 0.97], 1),
+                np.stack([x + half, zero - reach + 0.05, z + 1.02], 1),
+                metal,
+            )
+        )
     return Mesh.merge(parts)
 
 
@@ -405,18 +529,39 @@ def _awning(rng: np.random.Generator, looks: list[Surface], width: float) -> Mes
     half = min(rng.uniform(0.8, 3.0), 0.48 * width)
     x = rng.uniform(-1, 1) * (width / 2 - half)
     z, reach = rng.uniform(2.5, 3.0), rng.uniform(0.6, 1.4)
-    cloth = surface("building", Material.CLOTH, tinted(rng, pick(rng, ((170, 40, 44), (40, 90, 70), (226, 216, 196), (60, 70, 110))), 14))
+    cloth = surface(
+        "building",
+        Material.CLOTH,
+        tinted(rng, pick(rng, ((170, 40, 44), (40, 90, 70), (226, 216, 196), (60, 70, 110))), 14),
+    )
     drop = rng.uniform(0, 0.5)
     outline = [(0.0, z), (-reach, z - drop), (-reach, z - drop + 0.06), (0.0, z + 0.08)]
     return placed(_ridge_prism(outline, half, pick(rng, (cloth, looks[_LEDGE]))), (x, 0, 0))
 
 
+def _porch(rng: np.random.Generator, looks: list[Surface], width: float) -> Mesh:
+    """A roof on two posts in front of an entrance, on a low platform."""
+    half = min(rng.uniform(0.8, 2.2), 0.48 * width)
+    x = rng.uniform(-1, 1) * (width / 2 - half)
+    reach, top = rng.uniform(0.9, 1.5), rng.uniform(2.3, 2.9)
+    floor, thick = rng.uniform(0.05, 0.45), rng.uniform(0.1, 0.25)
+    posts = np.array([(x + s * (half - 0.12) - thick / 2, 0.05 - reach, floor) for s in (-1, 1)])
+    roof = [(-reach - 0.1, top), (0.0, top), (0.0, top + rng.uniform(0.15, 0.7)), (-reach - 0.1, top + 0.12)]
+    return Mesh.merge(
+        [
+            boxes([x - half, -reach, -FOUNDATION_M], [x + half, 0, floor], looks[_LEDGE]),
+            boxes(posts, posts + (thick, thick, top - floor), looks[_FRAME]),
+            placed(_ridge_prism(roof, half + 0.1, looks[_LEDGE]), (x, 0, 0)),
+        ]
+    )
+
+
 def wall(rng: np.random.Generator, length_m: float) -> Mesh:
-    """A free-standing garden wall along x from 0 to `length_m`, about y = 0, 0.5-2.1 m high; class fence.
+    """A free-standing garden wall along x from 0 to `length_m`, about y = 0, 0.3-2.1 m high; class fence.
 
     Walls that stand free and are lower than 2.2 m count as fences, as in the outdoor data sets.
     """
-    height, half = rng.uniform(0.5, 2.1), rng.uniform(0.1, 0.2)
+    height, half = pick(rng, (rng.uniform(0.3, 1.0), rng.uniform(0.8, 2.1))), rng.uniform(0.1, 0.2)
     material, colours = pick(rng, (_BRICK_WALL, _PLASTER_WALL, _CONCRETE_WALL))
     look = surface("fence", material, tinted(rng, pick(rng, colours), 12))
     cap = surface("fence", Material.CONCRETE, tinted(rng, (170, 166, 158), 12))
@@ -440,7 +585,11 @@ def _course(x: np.ndarray, half: float, low: float, high: float, look: Surface) 
 def garage(rng: np.random.Generator) -> Mesh:
     """A single or double garage or carport-sized annex, front in y = 0 facing -y, 2.3-3.6 m high; class building."""
     double = rng.random() < 0.35
-    width, depth, height = (rng.uniform(5.2, 6.2) if double else rng.uniform(2.8, 3.6)), rng.uniform(5, 6.5), rng.uniform(2.3, 2.8)
+    width, depth, height = (
+        (rng.uniform(5.2, 6.2) if double else rng.uniform(2.8, 3.6)),
+        rng.uniform(5, 6.5),
+        rng.uniform(2.3, 2.8),
+    )
     looks = _surfaces(rng, _STYLES["suburban house"])
     doors = 2 if double else 1
     x_edges, is_door = _division(width, doors, 0.8)
@@ -456,16 +605,27 @@ def garage(rng: np.random.Generator) -> Mesh:
     tile = surface("building", Material.ROOF_TILE, tinted(rng, pick(rng, _ROOFS), 10))
     if rng.random() < 0.4:
         rise = rng.uniform(0.8, 1.4) * width / 5
-        roof = prism([(-half - 0.2, height - 0.03), (half + 0.2, height - 0.03), (0, height + rise)], -0.15, depth + 0.15, tile)
+        roof = prism(
+            [(-half - 0.2, height - 0.03), (half + 0.2, height - 0.03), (0, height + rise)],
+            -0.15,
+            depth + 0.15,
+            tile,
+        )
     else:
-        roof = boxes([-half - 0.1, -0.1, height - 0.02], [half + 0.1, depth + 0.1, height + 0.15], looks[_LEDGE])
+        roof = boxes(
+            [-half - 0.1, -0.1, height - 0.02], [half + 0.1, depth + 0.1, height + 0.15], looks[_LEDGE]
+        )
     return Mesh.merge([front, body, roof])
 
 
 def garden_shed(rng: np.random.Generator) -> Mesh:
     """A wooden shed, 1.8-3.5 m wide, 1.9-2.9 m high, its door facing -y; origin below its centre; class building."""
     width, depth, height = rng.uniform(1.8, 3.5), rng.uniform(1.5, 3.0), rng.uniform(1.8, 2.1)
-    wood = surface("building", Material.WOOD, tinted(rng, pick(rng, ((150, 110, 76), (110, 84, 64), (120, 130, 110))), 12))
+    wood = surface(
+        "building",
+        Material.WOOD,
+        tinted(rng, pick(rng, ((150, 110, 76), (110, 84, 64), (120, 130, 110))), 12),
+    )
     tar = surface("building", Material.ROOF_TILE, tinted(rng, (80, 78, 76), 12))
     half, rise = width / 2, rng.uniform(0.2, 0.8)
     ridge = pick(rng, (0.0, half * 0.9))
@@ -476,7 +636,16 @@ def garden_shed(rng: np.random.Generator) -> Mesh:
         prism(outline, -depth / 2, depth / 2, wood),
         prism([roof[0], roof[1], roof[4], roof[5]], -depth / 2 - 0.15, depth / 2 + 0.15, tar),
         prism([roof[1], roof[2], roof[3], roof[4]], -depth / 2 - 0.15, depth / 2 + 0.15, tar),
-        boxes([-0.4, -depth / 2 - 0.03, 0.05], [0.4, -depth / 2, 1.75], surface("building", Material.WOOD, tinted(rng, (96, 72, 54), 14))),
-        tube([(half - 0.05, -depth / 2 - 0.05, 0), (half - 0.05, -depth / 2 - 0.05, height)], 0.03, tar, sides=5),
+        boxes(
+            [-0.4, -depth / 2 - 0.03, 0.05],
+            [0.4, -depth / 2, 1.75],
+            surface("building", Material.WOOD, tinted(rng, (96, 72, 54), 14)),
+        ),
+        tube(
+            [(half - 0.05, -depth / 2 - 0.05, 0), (half - 0.05, -depth / 2 - 0.05, height)],
+            0.03,
+            tar,
+            sides=5,
+        ),
     ]
     return Mesh.merge(parts)

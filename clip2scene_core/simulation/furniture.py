@@ -19,10 +19,8 @@ from clip2scene_core.simulation.solids import (
     placed,
     prism,
     revolve,
-    sheet,
     surface,
     tinted,
-    torus,
     tube,
     tubes,
 )
@@ -36,14 +34,20 @@ def _metal(rng: np.random.Generator, class_name: str) -> Surface:
     return surface(class_name, Material.METAL, tinted(rng, pick(rng, _METALS), 8))
 
 
-def _thing(rng: np.random.Generator, material: Material, colours, class_name: str = "other object") -> Surface:
+def _thing(
+    rng: np.random.Generator, material: Material, colours, class_name: str = "other object"
+) -> Surface:
     return surface(class_name, material, tinted(rng, pick(rng, colours), 12))
 
 
 def _mast(rng: np.random.Generator, height: float, radius: float, look: Surface) -> Mesh:
     """A tapered pole with a thicker foot."""
     foot = rng.uniform(1.2, 1.9)
-    profile = [(foot * radius, -0.2), (foot * radius, min(1.0, 0.2 * height)), (radius, min(1.05, 0.22 * height))]
+    profile = [
+        (foot * radius, -0.2),
+        (foot * radius, min(1.0, 0.2 * height)),
+        (radius, min(1.05, 0.22 * height)),
+    ]
     return revolve([*profile, (rng.uniform(0.55, 0.95) * radius, height)], look, sides=8)
 
 
@@ -56,15 +60,25 @@ def street_lamp(rng: np.random.Generator) -> Mesh:
     if height < 5.5 and rng.random() < 0.7:
         globe = rng.random() < 0.4
         shape = [(0.08, 0), (0.2, 0.12), (0.24, 0.4), (0.26, 0.45), (0.05, 0.6)]
-        head = ellipsoid((0, 0, height + 0.2), (0.22, 0.22, 0.22), lamp) if globe else revolve(shape, lamp, base=(0, 0, height), sides=8)
+        head = (
+            ellipsoid((0, 0, height + 0.2), (0.22, 0.22, 0.22), lamp)
+            if globe
+            else revolve(shape, lamp, base=(0, 0, height), sides=8)
+        )
         return Mesh.merge([mast, head])
     arms = (1, -1) if rng.random() < 0.2 else (1,)
     reach, rise = rng.uniform(0.5, 2.6), rng.uniform(0, 0.7)
     parts = [mast]
     for side in arms:
-        bow = [(0, 0, height - 0.05), (side * 0.4 * reach, 0, height + 0.75 * rise), (side * reach, 0, height + rise)]
+        bow = [
+            (0, 0, height - 0.05),
+            (side * 0.4 * reach, 0, height + 0.75 * rise),
+            (side * reach, 0, height + rise),
+        ]
         parts.append(tube(bow, 0.04, look, sides=6))
-        parts.append(ellipsoid((side * (reach + 0.25), 0, height + rise), (0.4, 0.15, 0.07), look, rings=4, sides=8))
+        parts.append(
+            ellipsoid((side * (reach + 0.25), 0, height + rise), (0.4, 0.15, 0.07), look, rings=4, sides=8)
+        )
     return Mesh.merge(parts)
 
 
@@ -73,7 +87,10 @@ def traffic_light(rng: np.random.Generator) -> Mesh:
     arm = rng.random() < 0.35
     height = rng.uniform(5.3, 6.5) if arm else rng.uniform(2.8, 3.8)
     look = _metal(rng, "pole")
-    parts = [_mast(rng, height, 0.09 if arm else 0.06, look), _signal_head(rng, (0.0, -0.14, rng.uniform(2.2, 2.5)))]
+    parts = [
+        _mast(rng, height, 0.09 if arm else 0.06, look),
+        _signal_head(rng, (0.0, -0.14, rng.uniform(2.2, 2.5))),
+    ]
     if arm:
         reach = rng.uniform(3, 6)
         parts += [
@@ -89,7 +106,14 @@ def _signal_head(rng: np.random.Generator, base: tuple[float, float, float]) -> 
     dark = surface("pole", Material.PLASTIC, (28, 30, 28))
     lamps = [surface("pole", Material.GLASS, c) for c in ((200, 40, 30), (220, 170, 40), (40, 180, 90))]
     housing = box((0.28, 0.2, 0.88), base, dark)
-    discs = [placed(cylinder(0.1, 0.12, (0, 0, 0), c, sides=8), np.array(base) + (0, -0.1, 0.74 - 0.28 * k), roll=np.pi / 2) for k, c in enumerate(lamps)]
+    discs = [
+        placed(
+            cylinder(0.1, 0.12, (0, 0, 0), c, sides=8),
+            np.array(base) + (0, -0.1, 0.74 - 0.28 * k),
+            roll=np.pi / 2,
+        )
+        for k, c in enumerate(lamps)
+    ]
     plate = [box((0.5, 0.02, 1.1), np.array(base) + (0, 0.1, -0.1), dark)] if rng.random() < 0.3 else []
     return Mesh.merge([housing, *discs, *plate])
 
@@ -115,10 +139,15 @@ def _board(rng: np.random.Generator, size: float, centre_z: float) -> Mesh:
     """A round, triangular, square, octagonal or oblong board, 2-4 cm thick, in front of its post."""
     shape = pick(rng, ("round", "triangle", "square", "octagon", "oblong"), (30, 20, 25, 8, 17))
     corners = {"round": 12, "triangle": 3, "octagon": 8}.get(shape, 4)
-    turn = {"round": 0.0, "triangle": pick(rng, (1, -1)) * np.pi / 2, "octagon": np.pi / 8}.get(shape, np.pi / 4)
+    turn = {"round": 0.0, "triangle": pick(rng, (1, -1)) * np.pi / 2, "octagon": np.pi / 8}.get(
+        shape, np.pi / 4
+    )
     angle = turn + 2 * np.pi * np.arange(corners) / corners
     reach = size / 2 * {"triangle": 1.25, "square": 1.38, "oblong": 1.3, "octagon": 1.05}.get(shape, 1.0)
-    outline = np.stack([reach * np.cos(angle), reach * np.sin(angle)], -1) * (1, 0.55 if shape == "oblong" else 1)
+    outline = np.stack([reach * np.cos(angle), reach * np.sin(angle)], -1) * (
+        1,
+        0.55 if shape == "oblong" else 1,
+    )
     back = surface("traffic sign", Material.METAL, (150, 152, 154))
     board = prism(outline + (0, centre_z), -0.075, -0.05, back)
     face = surface("traffic sign", Material.RETROREFLECTOR, pick(rng, _SIGN_COLOURS))
@@ -131,7 +160,11 @@ def _direction_board(rng: np.random.Generator, height: float, post: Surface) -> 
     width, tall = rng.uniform(1.2, 2.6), rng.uniform(0.6, 1.3)
     low = height - tall
     posts = [cylinder(0.045, height + 0.2, (s * width * 0.35, 0, -0.2), post, sides=7) for s in (-1, 1)]
-    board = boxes([-width / 2, -0.09, low], [width / 2, -0.05, height], surface("traffic sign", Material.METAL, (150, 152, 154)))
+    board = boxes(
+        [-width / 2, -0.09, low],
+        [width / 2, -0.05, height],
+        surface("traffic sign", Material.METAL, (150, 152, 154)),
+    )
     face = surface("traffic sign", Material.RETROREFLECTOR, pick(rng, _SIGN_COLOURS))
     return Mesh.merge([*posts, painted(board, slice(4, 6), face)])
 
@@ -151,7 +184,9 @@ def sign_gantry(rng: np.random.Generator, span_m: float) -> Mesh:
     back = surface("traffic sign", Material.METAL, (150, 152, 154))
     for middle in np.linspace(-0.6 * half, 0.6 * half, int(rng.integers(1, 4))) + rng.normal(0, 0.2):
         wide, tall = min(rng.uniform(2, 3.6), 0.5 * span_m), rng.uniform(1.2, 2.0)
-        board = boxes([-0.4, middle - wide / 2, height - 0.9], [-0.34, middle + wide / 2, height - 0.9 + tall], back)
+        board = boxes(
+            [-0.4, middle - wide / 2, height - 0.9], [-0.34, middle + wide / 2, height - 0.9 + tall], back
+        )
         parts.append(painted(board, slice(8, 10), face))
     return Mesh.merge(parts)
 
@@ -161,7 +196,10 @@ def utility_pole(rng: np.random.Generator) -> Mesh:
     height = rng.uniform(7, 11)
     wood = pick(
         rng,
-        (surface("pole", Material.WOOD, tinted(rng, (104, 82, 62), 12)), surface("pole", Material.CONCRETE, tinted(rng, (160, 158, 152), 8))),
+        (
+            surface("pole", Material.WOOD, tinted(rng, (104, 82, 62), 12)),
+            surface("pole", Material.CONCRETE, tinted(rng, (160, 158, 152), 8)),
+        ),
         (3, 1),
     )
     parts = [tube([(0, 0, -0.2), (0, 0, height)], [rng.uniform(0.12, 0.17), 0.09], wood, sides=8)]
@@ -169,47 +207,88 @@ def utility_pole(rng: np.random.Generator) -> Mesh:
         z, half = height - 0.4 - 0.8 * k, rng.uniform(0.6, 1.2)
         parts.append(boxes([-0.06, -half, z], [0.06, half, z + 0.12], wood))
         knobs = np.array([(0, y, z + 0.12) for y in np.linspace(-0.9 * half, 0.9 * half, 4)])
-        parts.append(copies(cylinder(0.04, 0.12, (0, 0, 0), surface("pole", Material.PLASTIC, (90, 70, 60)), sides=5), knobs))
+        parts.append(
+            copies(
+                cylinder(0.04, 0.12, (0, 0, 0), surface("pole", Material.PLASTIC, (90, 70, 60)), sides=5),
+                knobs,
+            )
+        )
     if rng.random() < 0.3:
-        parts.append(cylinder(0.22, 0.8, (0.32, 0, height - 2.6), surface("pole", Material.METAL, (130, 134, 136)), sides=9))
+        parts.append(
+            cylinder(
+                0.22, 0.8, (0.32, 0, height - 2.6), surface("pole", Material.METAL, (130, 134, 136)), sides=9
+            )
+        )
     return Mesh.merge(parts)
 
 
 def bollard(rng: np.random.Generator) -> Mesh:
     """A post that keeps cars off the pavement, 0.6-1.15 m high; class pole."""
     height, radius = rng.uniform(0.6, 1.1), rng.uniform(0.04, 0.14)
-    look = pick(rng, (_metal(rng, "pole"), surface("pole", Material.CONCRETE, tinted(rng, (170, 168, 160), 10))))
+    look = pick(
+        rng, (_metal(rng, "pole"), surface("pole", Material.CONCRETE, tinted(rng, (170, 168, 160), 10)))
+    )
     if rng.random() < 0.3:
         return box((2 * radius, 2 * radius, height), (0, 0, 0), look)
-    profile = [(radius, 0), (radius, 0.85 * height), (radius * rng.uniform(0.9, 1.3), 0.9 * height), (0.5 * radius, height)]
+    profile = [
+        (radius, 0),
+        (radius, 0.85 * height),
+        (radius * rng.uniform(0.9, 1.3), 0.9 * height),
+        (0.5 * radius, height),
+    ]
     return revolve(profile, look, sides=10)
 
 
 def traffic_cone(rng: np.random.Generator) -> Mesh:
-    """A cone or delineator, 0.3-1.05 m high; class traffic cone."""
-    height = rng.uniform(0.3, 0.95)
+    """A cone, drum or slim delineator, 0.3-1.2 m high; class traffic cone."""
     orange = surface("traffic cone", Material.PLASTIC, tinted(rng, (240, 96, 24), 12))
     white = surface("traffic cone", Material.RETROREFLECTOR, (236, 236, 232))
-    base = box((0.55 * height, 0.55 * height, 0.04), (0, 0, 0), orange)
-    top = 0.05 * height
-    profile = [(0.2 * height, 0.04), (0.14 * height, 0.4 * height), (0.09 * height, 0.7 * height), (top, height)]
-    cone = revolve(profile, orange, sides=12)
-    return Mesh.merge([base, painted(cone, slice(24, 48), white)])
+    kind = pick(rng, ("cone", "drum", "delineator"), (6, 2, 2))
+    height = rng.uniform(0.3, 0.95) if kind == "cone" else rng.uniform(0.8, 1.15)
+    foot, radii = {
+        "cone": (0.55 * height, np.array([0.2, 0.14, 0.09, 0.05]) * height),
+        "drum": (0.62, np.array([0.28, 0.26, 0.24, 0.22])),
+        "delineator": (0.32, np.array([0.06, 0.055, 0.05, 0.045])),
+    }[kind]
+    profile = list(zip(radii, (0.04, 0.4 * height, 0.7 * height, height), strict=True))
+    shaft = painted(revolve(profile, orange, sides=12), slice(24, 48), white)
+    return Mesh.merge([box((foot, foot, 0.05), (0, 0, 0), orange), shaft])
 
 
 def jersey_barrier(rng: np.random.Generator, length_m: float) -> Mesh:
     """Concrete or plastic barrier elements along x from 0 to `length_m`, 0.8-1.05 m high; class barrier."""
     s = rng.uniform(0.95, 1.25)
-    outline = np.array([(0.3, 0), (0.3, 0.08), (0.17, 0.3), (0.09, 0.8), (-0.09, 0.8), (-0.17, 0.3), (-0.3, 0.08), (-0.3, 0)]) * s
+    outline = (
+        np.array(
+            [
+                (0.3, 0),
+                (0.3, 0.08),
+                (0.17, 0.3),
+                (0.09, 0.8),
+                (-0.09, 0.8),
+                (-0.17, 0.3),
+                (-0.3, 0.08),
+                (-0.3, 0),
+            ]
+        )
+        * s
+    )
     concrete = surface("barrier", Material.CONCRETE, tinted(rng, (176, 174, 168), 12))
-    plastics = [surface("barrier", Material.PLASTIC, tinted(rng, c, 8)) for c in ((214, 50, 30), (232, 232, 228))]
+    plastics = [
+        surface("barrier", Material.PLASTIC, tinted(rng, c, 8)) for c in ((214, 50, 30), (232, 232, 228))
+    ]
     plastic = rng.random() < 0.35
     count = max(round(length_m / 2.0), 1)
     edges = np.linspace(0, length_m, count + 1)
     parts = []
     for k, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         sections = [np.column_stack([np.full(8, x), outline]) for x in (start + 0.015, end - 0.015)]
-        parts.append(placed(loft(np.array(sections), plastics[k % 2] if plastic else concrete), (0, rng.normal(0, 0.02), 0)))
+        parts.append(
+            placed(
+                loft(np.array(sections), plastics[k % 2] if plastic else concrete),
+                (0, rng.normal(0, 0.02), 0),
+            )
+        )
     return Mesh.merge(parts)
 
 
@@ -222,14 +301,26 @@ def barricade(rng: np.random.Generator) -> Mesh:
     orange = surface("barrier", Material.RETROREFLECTOR, pick(rng, ((230, 80, 30), (210, 30, 30))))
     metal = surface("barrier", Material.METAL, (150, 152, 154))
     half = width / 2
-    legs = [[(sx * 0.3, sy * 0.85 * half, 0), (0, sy * 0.85 * half, height)] for sx in (-1, 1) for sy in (-1, 1)]
+    legs = [
+        [(sx * 0.3, sy * 0.85 * half, 0), (0, sy * 0.85 * half, height)] for sx in (-1, 1) for sy in (-1, 1)
+    ]
     parts = [tubes(np.array(legs), 0.025, metal, sides=4)]
     stripes = np.linspace(-half, half, 9)
     for z in (height - 0.22, *((0.45 * height,) if rng.random() < 0.7 else ())):
         for k in range(8):
-            parts.append(boxes([-0.06, stripes[k], z], [-0.03, stripes[k + 1], z + 0.2], orange if k % 2 else white))
+            parts.append(
+                boxes([-0.06, stripes[k], z], [-0.03, stripes[k + 1], z + 0.2], orange if k % 2 else white)
+            )
     if rng.random() < 0.4:
-        parts.append(cylinder(0.09, 0.2, (0, 0.6 * half, height), surface("barrier", Material.PLASTIC, (240, 170, 30)), sides=8))
+        parts.append(
+            cylinder(
+                0.09,
+                0.2,
+                (0, 0.6 * half, height),
+                surface("barrier", Material.PLASTIC, (240, 170, 30)),
+                sides=8,
+            )
+        )
     return Mesh.merge(parts)
 
 
@@ -241,7 +332,9 @@ def _crowd_barrier(rng: np.random.Generator, width: float, height: float) -> Mes
     rails = np.array([[(0, -half, z), (0, half, z)] for z in (0.2, height)])
     ends = np.array([[(0, s * half, 0.02), (0, s * half, height)] for s in (-1, 1)])
     feet = np.array([[(-0.28, s * half * 0.9, 0.02), (0.28, s * half * 0.9, 0.02)] for s in (-1, 1)])
-    return Mesh.merge([tubes(bars, 0.009, metal, sides=4), tubes(np.concatenate([rails, ends, feet]), 0.02, metal, sides=5)])
+    return Mesh.merge(
+        [tubes(bars, 0.009, metal, sides=4), tubes(np.concatenate([rails, ends, feet]), 0.02, metal, sides=5)]
+    )
 
 
 def guard_rail(rng: np.random.Generator, length_m: float) -> Mesh:
@@ -249,7 +342,9 @@ def guard_rail(rng: np.random.Generator, length_m: float) -> Mesh:
     look = surface("fence", Material.METAL, tinted(rng, (158, 162, 164), 10))
     top = rng.uniform(0.7, 0.85)
     x = np.linspace(0, length_m, max(round(length_m / 2.0), 1) + 1)
-    wave = np.array([(0.0, 0.0), (-0.08, 0.06), (-0.08, 0.11), (-0.01, 0.155), (-0.08, 0.2), (-0.08, 0.25), (0.0, 0.31)])
+    wave = np.array(
+        [(0.0, 0.0), (-0.08, 0.06), (-0.08, 0.11), (-0.01, 0.155), (-0.08, 0.2), (-0.08, 0.25), (0.0, 0.31)]
+    )
     skin = np.concatenate([wave, wave[::-1] + (0.012, 0)]) + (0, top - 0.31)
     sections = np.stack([np.column_stack([np.full(len(skin), s), skin]) for s in x])
     posts = np.column_stack([x[:-1] + 0.1, np.full(len(x) - 1, 0.02), np.full(len(x) - 1, -0.2)])
@@ -257,9 +352,27 @@ def guard_rail(rng: np.random.Generator, length_m: float) -> Mesh:
 
 
 def fence(rng: np.random.Generator, length_m: float) -> Mesh:
-    """A fence of one of seven kinds along x from 0 to `length_m`, about y = 0, 0.7-2 m high; class fence."""
+    """A fence of one of seven kinds along x from 0 to `length_m`, about y = 0, 0.5-2 m high; class fence.
+
+    Some are overgrown: leaves of class vegetation cling to a stretch of them.
+    """
     kinds = (_pickets, _planks, _wire_mesh, _iron_railing, _panels, _wall_and_railing, _post_and_rail)
-    return pick(rng, kinds, (20, 18, 17, 17, 10, 10, 8))(rng, length_m)
+    mesh = pick(rng, kinds, (20, 18, 17, 17, 10, 10, 8))(rng, length_m)
+    return Mesh.merge([mesh, _creeper(rng, mesh, length_m)]) if rng.random() < 0.25 else mesh
+
+
+def _creeper(rng: np.random.Generator, fence: Mesh, length: float) -> Mesh:
+    """Leaves on both sides of a stretch of a fence, thicker in the middle of the stretch."""
+    height = fence.vertices[:, 2].max()
+    middle, spread = rng.uniform(0.1, 0.9) * length, rng.uniform(0.1, 0.3) * length
+    count = int(np.clip(150 * spread, 60, 600))
+    x = np.clip(rng.normal(middle, spread, count), 0, length)
+    y = rng.normal(0, rng.uniform(0.05, 0.14), count)
+    z = height * rng.uniform(0.05, 1.08, count)
+    green = surface(
+        "vegetation", Material.LEAF, tinted(rng, pick(rng, ((74, 104, 40), (96, 122, 48), (58, 88, 44))), 14)
+    )
+    return leaves(rng, np.stack([x, y, z], -1), rng.uniform(0.08, 0.18, count), green)
 
 
 def _posts_x(length: float, spacing: float = 2.0) -> np.ndarray:
@@ -281,7 +394,7 @@ def _uprights(x: np.ndarray, size: tuple[float, float], y: float, low: float, hi
 
 
 def _pickets(rng: np.random.Generator, length: float) -> Mesh:
-    height, width = rng.uniform(0.75, 1.25), rng.uniform(0.06, 0.1)
+    height, width = rng.uniform(0.5, 1.3), rng.uniform(0.06, 0.1)
     look = surface("fence", Material.WOOD, tinted(rng, pick(rng, _WOODS), 10))
     x = _posts_x(length, rng.uniform(1.6, 2.2))
     boards = np.arange(width / 2, length, width * rng.uniform(1.5, 2.2))
@@ -289,7 +402,7 @@ def _pickets(rng: np.random.Generator, length: float) -> Mesh:
     return Mesh.merge(
         [
             _uprights(x, (0.09, 0.09), 0.04, -0.1, height, look),
-            _rails(x, (0.2, height - 0.25), (0.04, 0.07), 0.0, look),
+            _rails(x, (0.15, height - 0.2), (0.04, 0.07), 0.0, look),
             _uprights(boards, (width, 0.022), -0.022, 0.06, tops, look),
         ]
     )
@@ -328,8 +441,10 @@ def _wire_mesh(rng: np.random.Generator, length: float) -> Mesh:
 
 
 def _iron_railing(rng: np.random.Generator, length: float) -> Mesh:
-    height = rng.uniform(0.9, 1.7)
-    look = surface("fence", Material.METAL, tinted(rng, pick(rng, ((30, 30, 32), (40, 60, 48), (90, 92, 96))), 8))
+    height = rng.uniform(0.6, 1.7)
+    look = surface(
+        "fence", Material.METAL, tinted(rng, pick(rng, ((30, 30, 32), (40, 60, 48), (90, 92, 96))), 8)
+    )
     x = _posts_x(length)
     bars = np.arange(0.1, length, rng.uniform(0.1, 0.15))
     return Mesh.merge(
@@ -344,22 +459,38 @@ def _iron_railing(rng: np.random.Generator, length: float) -> Mesh:
 def _panels(rng: np.random.Generator, length: float) -> Mesh:
     """Solid panels of wood, plastic or metal between posts."""
     height = rng.uniform(1.3, 2.0)
-    material, colours = pick(rng, ((Material.WOOD, _WOODS), (Material.PLASTIC, ((220, 220, 216), (90, 94, 98))), (Material.METAL, _METALS)))
+    material, colours = pick(
+        rng,
+        (
+            (Material.WOOD, _WOODS),
+            (Material.PLASTIC, ((220, 220, 216), (90, 94, 98))),
+            (Material.METAL, _METALS),
+        ),
+    )
     look = surface("fence", material, tinted(rng, pick(rng, colours), 10))
     x = _posts_x(length)
     slats = np.arange(0.06, height - 0.05, rng.uniform(0.15, 0.4))
     return Mesh.merge(
         [
             _uprights(x, (0.1, 0.1), -0.05, -0.1, height + 0.05, look),
-            *(_rails(x, (z,), (0.03, top - z - rng.uniform(0, 0.012)), -0.015, look) for z, top in zip(slats, [*slats[1:], height], strict=True)),
+            *(
+                _rails(x, (z,), (0.03, top - z - rng.uniform(0, 0.012)), -0.015, look)
+                for z, top in zip(slats, [*slats[1:], height], strict=True)
+            ),
         ]
     )
 
 
 def _wall_and_railing(rng: np.random.Generator, length: float) -> Mesh:
     """A low wall with pillars and a railing or boards above."""
-    low, height = rng.uniform(0.3, 0.7), rng.uniform(1.1, 1.7)
-    stone = pick(rng, (surface("fence", Material.BRICK, tinted(rng, (150, 84, 64), 14)), surface("fence", Material.CONCRETE, tinted(rng, (180, 176, 166), 12))))
+    low, height = rng.uniform(0.25, 0.6), rng.uniform(0.8, 1.7)
+    stone = pick(
+        rng,
+        (
+            surface("fence", Material.BRICK, tinted(rng, (150, 84, 64), 14)),
+            surface("fence", Material.CONCRETE, tinted(rng, (180, 176, 166), 12)),
+        ),
+    )
     metal = surface("fence", Material.METAL, tinted(rng, pick(rng, _METALS), 8))
     x = _posts_x(length, 1.9)
     bars = np.arange(0.1, length, rng.uniform(0.11, 0.16))
@@ -379,7 +510,9 @@ def _post_and_rail(rng: np.random.Generator, length: float) -> Mesh:
     look = surface("fence", Material.WOOD, tinted(rng, pick(rng, _WOODS), 10))
     x = _posts_x(length)
     heights = np.linspace(height - 0.15, 0.35, int(rng.integers(2, 5)))
-    return Mesh.merge([_uprights(x, (0.11, 0.11), 0.0, -0.1, height, look), _rails(x, heights, (0.035, 0.12), -0.035, look)])
+    return Mesh.merge(
+        [_uprights(x, (0.11, 0.11), 0.0, -0.1, height, look), _rails(x, heights, (0.035, 0.12), -0.035, look)]
+    )
 
 
 def bench(rng: np.random.Generator) -> Mesh:
@@ -399,13 +532,21 @@ def bench(rng: np.random.Generator) -> Mesh:
     return Mesh.merge(parts)
 
 
-def bin(rng: np.random.Generator) -> Mesh:  # noqa: A001 - the word of the street
+def bin(rng: np.random.Generator) -> Mesh:
     """A litter bin on a post or a wheeled refuse bin, 0.7-1.15 m high; class other object."""
-    plastic = _thing(rng, Material.PLASTIC, ((50, 54, 56), (40, 80, 50), (40, 60, 110), (120, 90, 50), (220, 190, 40)))
+    plastic = _thing(
+        rng, Material.PLASTIC, ((50, 54, 56), (40, 80, 50), (40, 60, 110), (120, 90, 50), (220, 190, 40))
+    )
     if rng.random() < 0.6:
-        return _wheeled_bin(rng, rng.uniform(0.45, 0.62), rng.uniform(0.5, 0.7), rng.uniform(0.9, 1.1), plastic)
+        return _wheeled_bin(
+            rng, rng.uniform(0.45, 0.62), rng.uniform(0.5, 0.7), rng.uniform(0.9, 1.1), plastic
+        )
     radius, height = rng.uniform(0.18, 0.3), rng.uniform(0.7, 1.0)
-    return revolve([(0.85 * radius, 0), (radius, 0.9 * height), (1.05 * radius, 0.92 * height), (0.7 * radius, height)], plastic, sides=12)
+    return revolve(
+        [(0.85 * radius, 0), (radius, 0.9 * height), (1.05 * radius, 0.92 * height), (0.7 * radius, height)],
+        plastic,
+        sides=12,
+    )
 
 
 def _wheeled_bin(rng: np.random.Generator, width: float, depth: float, height: float, look: Surface) -> Mesh:
@@ -414,32 +555,59 @@ def _wheeled_bin(rng: np.random.Generator, width: float, depth: float, height: f
     side = [(depth / 2 * floor, 0.06), (depth / 2 * rim, 0.87 * height), (depth / 2 * 1.08, 0.9 * height), (-depth / 2, height),
             (-depth / 2 * 1.1, 0.9 * height), (-depth / 2 * floor, 0.06)]  # fmt: skip
     dark = surface("other object", Material.RUBBER, (30, 30, 32))
-    wheel = placed(cylinder(0.1, 0.05, (0, 0, 0), dark, sides=8), (-depth / 2 * floor, 0, 0.1), roll=np.pi / 2)
+    wheel = placed(
+        cylinder(0.1, 0.05, (0, 0, 0), dark, sides=8), (-depth / 2 * floor, 0, 0.1), roll=np.pi / 2
+    )
     foot = box((0.08, width * 0.7, 0.06), (depth / 2 * floor - 0.05, 0, 0), look)
-    return Mesh.merge([prism(side, -width / 2, width / 2, look), copies(wheel, [(0, width / 2, 0), (0, 0.05 - width / 2, 0)]), foot])
+    return Mesh.merge(
+        [
+            prism(side, -width / 2, width / 2, look),
+            copies(wheel, [(0, width / 2, 0), (0, 0.05 - width / 2, 0)]),
+            foot,
+        ]
+    )
 
 
 def container(rng: np.random.Generator) -> Mesh:
     """A large refuse container, bottle bank or skip, 1-6 m long along y, 1-2.6 m high; class other object."""
-    look = _thing(rng, Material.METAL, ((60, 70, 64), (40, 90, 56), (50, 80, 130), (190, 160, 50), (150, 60, 40), (160, 162, 160)))
+    look = _thing(
+        rng,
+        Material.METAL,
+        ((60, 70, 64), (40, 90, 56), (50, 80, 130), (190, 160, 50), (150, 60, 40), (160, 162, 160)),
+    )
     kind = pick(rng, ("bin", "bank", "skip", "shipping"), (4, 2, 2, 1))
     if kind == "bin":
         return _wheeled_bin(rng, rng.uniform(1.1, 1.7), rng.uniform(0.8, 1.1), rng.uniform(1.1, 1.4), look)
     if kind == "bank":
         radius = rng.uniform(0.55, 0.8)
-        return revolve([(0.9 * radius, 0), (radius, 0.3), (radius, 1.1), (0.7 * radius, 1.5), (0.15, 1.75)], look, sides=14)
+        return revolve(
+            [(0.9 * radius, 0), (radius, 0.3), (radius, 1.1), (0.7 * radius, 1.5), (0.15, 1.75)],
+            look,
+            sides=14,
+        )
     if kind == "shipping":
         return _shipping_container(rng, look)
     half, height = rng.uniform(1.4, 2.0), rng.uniform(1.1, 1.6)
-    outline = [(half * 0.62, 0.0), (half, 0.7 * height), (half, height), (-half, height), (-half, 0.7 * height), (-half * 0.62, 0.0)]
+    outline = [
+        (half * 0.62, 0.0),
+        (half, 0.7 * height),
+        (half, height),
+        (-half, height),
+        (-half, 0.7 * height),
+        (-half * 0.62, 0.0),
+    ]
     return placed(prism(outline, -0.85, 0.85, look), yaw=np.pi / 2)
 
 
 def _shipping_container(rng: np.random.Generator, look: Surface) -> Mesh:
     half = pick(rng, (1.5, 3.0))
     y = np.arange(-half + 0.1, half - 0.2, 0.3)
-    ribs = np.concatenate([np.column_stack([np.full_like(y, x), y, np.full_like(y, 0.15)]) for x in (-1.22, 1.17)])
-    return Mesh.merge([boxes([-1.18, -half, 0], [1.18, half, 2.59], look), boxes(ribs, ribs + (0.05, 0.15, 2.3), look)])
+    ribs = np.concatenate(
+        [np.column_stack([np.full_like(y, x), y, np.full_like(y, 0.15)]) for x in (-1.22, 1.17)]
+    )
+    return Mesh.merge(
+        [boxes([-1.18, -half, 0], [1.18, half, 2.59], look), boxes(ribs, ribs + (0.05, 0.15, 2.3), look)]
+    )
 
 
 def bus_shelter(rng: np.random.Generator) -> Mesh:
@@ -473,7 +641,15 @@ def planter(rng: np.random.Generator) -> Mesh:
     if rng.random() < 0.5:
         radius = rng.uniform(0.25, 0.6)
         spread = np.array([radius, radius])
-        tub = revolve([(0.75 * radius, 0), (radius, 0.9 * height), (1.06 * radius, 0.92 * height), (1.06 * radius, height)], stone)
+        tub = revolve(
+            [
+                (0.75 * radius, 0),
+                (radius, 0.9 * height),
+                (1.06 * radius, 0.92 * height),
+                (1.06 * radius, height),
+            ],
+            stone,
+        )
     else:
         spread = rng.uniform((0.25, 0.3), (0.5, 1.2))
         tub = box((2 * spread[0], 2 * spread[1], height), (0, 0, 0), stone)
@@ -481,7 +657,11 @@ def planter(rng: np.random.Generator) -> Mesh:
     tall = rng.uniform(0.2, 1.3)
     centres = rng.normal(0, 0.5, (count, 3)) * (*spread, 0)
     centres[:, 2] = height + tall * rng.uniform(0, 1, count) ** 0.8
-    leaf = surface("vegetation", Material.LEAF, tinted(rng, pick(rng, ((80, 110, 50), (110, 130, 60), (150, 80, 90))), 14))
+    leaf = surface(
+        "vegetation",
+        Material.LEAF,
+        tinted(rng, pick(rng, ((80, 110, 50), (110, 130, 60), (150, 80, 90))), 14),
+    )
     return Mesh.merge([tub, leaves(rng, centres, rng.uniform(0.06, 0.16, count), leaf)])
 
 
@@ -490,9 +670,16 @@ def mailbox(rng: np.random.Generator) -> Mesh:
     look = _thing(rng, Material.METAL, ((220, 180, 30), (190, 30, 34), (40, 70, 140), (110, 112, 114)))
     if rng.random() < 0.5:
         r, h = rng.uniform(0.2, 0.28), rng.uniform(1.3, 1.6)
-        return revolve([(1.1 * r, 0), (1.1 * r, 0.15), (r, 0.2), (r, h - 0.12), (1.12 * r, h - 0.1), (0.5 * r, h)], look)
+        return revolve(
+            [(1.1 * r, 0), (1.1 * r, 0.15), (r, 0.2), (r, h - 0.12), (1.12 * r, h - 0.1), (0.5 * r, h)], look
+        )
     low = rng.uniform(0.7, 0.95)
-    return Mesh.merge([box((0.08, 0.08, low), (0, 0, 0), _metal(rng, "other object")), box((0.3, 0.42, rng.uniform(0.35, 0.65)), (0, 0, low), look)])
+    return Mesh.merge(
+        [
+            box((0.08, 0.08, low), (0, 0, 0), _metal(rng, "other object")),
+            box((0.3, 0.42, rng.uniform(0.35, 0.65)), (0, 0, low), look),
+        ]
+    )
 
 
 def cafe_table(rng: np.random.Generator) -> Mesh:
@@ -508,7 +695,9 @@ def cafe_table(rng: np.random.Generator) -> Mesh:
     chair = _chair(metal, wood)
     for yaw in 2 * np.pi * np.arange(n := int(rng.integers(2, 5))) / n + rng.normal(0, 0.2):
         reach = top + rng.uniform(0.2, 0.45)
-        parts.append(placed(chair, (reach * np.cos(yaw), reach * np.sin(yaw), 0), yaw=yaw + rng.normal(0, 0.3)))
+        parts.append(
+            placed(chair, (reach * np.cos(yaw), reach * np.sin(yaw), 0), yaw=yaw + rng.normal(0, 0.3))
+        )
     if rng.random() < 0.35:
         cloth = _thing(rng, Material.CLOTH, ((220, 210, 190), (170, 40, 40), (60, 90, 70)))
         parts.append(tube([(0, 0, 0.7), (0, 0, 2.5)], 0.025, metal))
@@ -535,17 +724,39 @@ def advertising_column(rng: np.random.Generator) -> Mesh:
     metal = _metal(rng, "other object")
     if rng.random() < 0.6:
         r, h = rng.uniform(0.5, 0.75), rng.uniform(2.7, 3.6)
-        profile = [(1.08 * r, 0), (1.08 * r, 0.3), (r, 0.32), (r, h - 0.4), (1.12 * r, h - 0.35), (1.12 * r, h - 0.2), (0.2, h)]
+        profile = [
+            (1.08 * r, 0),
+            (1.08 * r, 0.3),
+            (r, 0.32),
+            (r, h - 0.4),
+            (1.12 * r, h - 0.35),
+            (1.12 * r, h - 0.2),
+            (0.2, h),
+        ]
         return painted(revolve(profile, metal, sides=16), slice(2 * 32, 3 * 32), look)
     wide, low, high = rng.uniform(1.0, 1.4), rng.uniform(0.3, 0.6), rng.uniform(2.0, 2.6)
-    return Mesh.merge([box((0.25, wide, high - low), (0, 0, low), look), box((0.15, 0.4, low), (0, 0, 0), metal)])
+    return Mesh.merge(
+        [box((0.25, wide, high - low), (0, 0, low), look), box((0.15, 0.4, low), (0, 0, 0), metal)]
+    )
 
 
 def hydrant(rng: np.random.Generator) -> Mesh:
     """A fire hydrant, 0.6-0.95 m high; class other object."""
     look = _thing(rng, Material.METAL, ((180, 30, 34), (220, 180, 40), (60, 90, 150)))
     h, r = rng.uniform(0.6, 0.95), rng.uniform(0.09, 0.13)
-    body = revolve([(1.6 * r, 0), (1.6 * r, 0.05), (r, 0.06), (r, 0.75 * h), (1.3 * r, 0.77 * h), (1.1 * r, 0.9 * h), (0.3 * r, h)], look, sides=10)
+    body = revolve(
+        [
+            (1.6 * r, 0),
+            (1.6 * r, 0.05),
+            (r, 0.06),
+            (r, 0.75 * h),
+            (1.3 * r, 0.77 * h),
+            (1.1 * r, 0.9 * h),
+            (0.3 * r, h),
+        ],
+        look,
+        sides=10,
+    )
     arms = tube([(0, -1.9 * r, 0.6 * h), (0, 1.9 * r, 0.6 * h)], 0.5 * r, look, sides=7)
     return Mesh.merge([body, arms])
 

@@ -9,6 +9,7 @@ import numpy as np
 from clip2scene_core.simulation.meshes import Material, Mesh
 from clip2scene_core.simulation.solids import (
     Surface,
+    boxes,
     ellipsoid,
     grounded,
     loft,
@@ -16,7 +17,6 @@ from clip2scene_core.simulation.solids import (
     placed,
     relabelled,
     revolve,
-    boxes,
     surface,
     tinted,
     tube,
@@ -26,7 +26,15 @@ from clip2scene_core.simulation.vehicles import TwoWheeler, upright_bicycle, upr
 
 _SKINS = ((236, 200, 176), (214, 168, 136), (166, 116, 84), (104, 70, 50))
 _HAIR = ((30, 24, 20), (80, 56, 36), (150, 112, 62), (140, 138, 136), (206, 190, 150))
-_CLOTHES = ((30, 32, 40), (50, 60, 90), (110, 112, 118), (150, 40, 44), (60, 92, 70), (196, 176, 140), (226, 226, 224))
+_CLOTHES = (
+    (30, 32, 40),
+    (50, 60, 90),
+    (110, 112, 118),
+    (150, 40, 44),
+    (60, 92, 70),
+    (196, 176, 140),
+    (226, 226, 224),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +87,7 @@ def _within(start: np.ndarray, end: np.ndarray, reach: float) -> np.ndarray:
     return start + offset * np.minimum(1, reach / np.maximum(distance, 1e-6))
 
 
-def _figure(rng: np.random.Generator, pose: _Pose, clothes: _Clothes) -> Mesh:
+def _figure(pose: _Pose, clothes: _Clothes) -> Mesh:
     """The body: trunk, head, arms with hands, legs with shoes, coat or skirt."""
     h, g = pose.height, pose.girth
     upright = np.array([np.sin(pose.lean), 0.0, np.cos(pose.lean)])
@@ -95,10 +103,19 @@ def _figure(rng: np.random.Generator, pose: _Pose, clothes: _Clothes) -> Mesh:
     thick = h * g**0.7
     parts = [
         _trunk(pose, neck, upright, clothes.top),
-        tubes(np.stack([hips, (hips + knees) / 2, knees, feet], 1), thick * np.array([0.05, 0.046, 0.034, 0.026]), clothes.legs),
+        tubes(
+            np.stack([hips, (hips + knees) / 2, knees, feet], 1),
+            thick * np.array([0.05, 0.046, 0.034, 0.026]),
+            clothes.legs,
+        ),
         tubes(np.stack([shoulders, elbows, hands], 1), thick * np.array([0.036, 0.028, 0.021]), clothes.top),
-        tubes(np.stack([hands, hands + 0.5 * (hands - elbows) / 1.6 * 0.6], 1), 0.02 * h, clothes.skin, sides=5),
-        tubes(np.stack([feet - (0.03 * h, 0, 0.02 * h), feet + (0.105 * h, 0, -0.024 * h)], 1), [0.027 * h, 0.02 * h], clothes.shoes, sides=5),
+        tubes(np.stack([hands, hands + 0.2 * (hands - elbows)], 1), 0.02 * h, clothes.skin, sides=5),
+        tubes(
+            np.stack([feet - (0.03 * h, 0, 0.02 * h), feet + (0.105 * h, 0, -0.024 * h)], 1),
+            [0.027 * h, 0.02 * h],
+            clothes.shoes,
+            sides=5,
+        ),
         *_head(h, neck + 0.095 * h * (upright * 0.6 + (0.05, 0, 0.4)), neck, clothes),
     ]
     if clothes.hem:
@@ -143,13 +160,29 @@ def _head(h: float, centre: np.ndarray, neck: np.ndarray, clothes: _Clothes) -> 
     if clothes.headgear != "none":
         grow = {"hair": 1.08, "cap": 1.1, "helmet": 1.35}[clothes.headgear]
         shift = (-0.012 * h, 0, 0.018 * h) if clothes.headgear != "helmet" else (-0.004 * h, 0, 0.012 * h)
-        parts.append(ellipsoid(centre + shift, (0.056 * h * grow, 0.047 * h * grow, 0.06 * h * grow), clothes.hair, rings=5, sides=8))
+        parts.append(
+            ellipsoid(
+                centre + shift,
+                (0.056 * h * grow, 0.047 * h * grow, 0.06 * h * grow),
+                clothes.hair,
+                rings=5,
+                sides=8,
+            )
+        )
     if clothes.headgear == "cap":
-        parts.append(ellipsoid(centre + (0.06 * h, 0, 0.035 * h), (0.04 * h, 0.035 * h, 0.006 * h), clothes.hair, rings=3, sides=6))
+        parts.append(
+            ellipsoid(
+                centre + (0.06 * h, 0, 0.035 * h),
+                (0.04 * h, 0.035 * h, 0.006 * h),
+                clothes.hair,
+                rings=3,
+                sides=6,
+            )
+        )
     return parts
 
 
-def _dressed(rng: np.random.Generator, class_name: str, headgear: str) -> _Clothes:
+def _dressed(rng: np.random.Generator, class_name: str, headgear: str, hem: float = 0.0) -> _Clothes:
     def cloth() -> Surface:
         return surface(class_name, Material.CLOTH, tinted(rng, pick(rng, _CLOTHES), 16))
 
@@ -157,11 +190,13 @@ def _dressed(rng: np.random.Generator, class_name: str, headgear: str) -> _Cloth
     helmet = surface(class_name, Material.PLASTIC, tinted(rng, pick(rng, _CLOTHES), 30))
     return _Clothes(
         skin=surface(class_name, Material.SKIN, tinted(rng, pick(rng, _SKINS), 8)),
-        hair=helmet if headgear in ("helmet", "cap") else surface(class_name, Material.CLOTH, pick(rng, _HAIR)),
+        hair=helmet
+        if headgear in ("helmet", "cap")
+        else surface(class_name, Material.CLOTH, pick(rng, _HAIR)),
         top=top,
         legs=legs,
         shoes=surface(class_name, Material.RUBBER, tinted(rng, (60, 56, 54), 30)),
-        hem=0.0,
+        hem=hem,
         headgear=headgear,
     )
 
@@ -187,24 +222,16 @@ def pedestrian(rng: np.random.Generator) -> Mesh:
     if umbrella:
         hands[1] = (0.14 * h, -0.09 * h, 0.7 * h)
     headgear = pick(rng, ("none", "hair", "cap"), (1, 6, 2))
-    clothes = _with_hem(rng, _dressed(rng, "person", headgear))
+    hem = rng.uniform(0.25, 0.75) if rng.random() < 0.3 else 0.0
+    clothes = _dressed(rng, "person", headgear, hem)
     pose = _Pose(
         height=h, girth=girth, hips=hips, lean=rng.normal(0.04, 0.04), hands=hands,
         feet=feet,
     )  # fmt: skip
-    parts = [_figure(rng, pose, clothes), *_belongings(rng, pose)]
+    parts = [_figure(pose, clothes), *_belongings(rng, pose)]
     if umbrella:
         parts.append(_umbrella(rng, hands[1], h))
     return grounded(Mesh.merge(parts))
-
-
-def _with_hem(rng: np.random.Generator, clothes: _Clothes) -> _Clothes:
-    """The same clothes, sometimes with a coat or skirt."""
-    hem = rng.uniform(0.25, 0.75) if rng.random() < 0.3 else 0.0
-    return _Clothes(
-        skin=clothes.skin, hair=clothes.hair, top=clothes.top, legs=clothes.legs, shoes=clothes.shoes, hem=hem,
-        headgear=clothes.headgear,
-    )  # fmt: skip
 
 
 def _belongings(rng: np.random.Generator, pose: _Pose) -> list[Mesh]:
@@ -215,9 +242,15 @@ def _belongings(rng: np.random.Generator, pose: _Pose) -> list[Mesh]:
     if rng.random() < 0.2:
         hand = pose.hands[rng.integers(2)]
         size = rng.uniform((0.2, 0.08, 0.2), (0.4, 0.18, 0.38))
-        parts.append(boxes(hand - (size[0] / 2, size[1] / 2, size[2] + 0.05), hand + (size[0] / 2, size[1] / 2, -0.05), bag))
+        parts.append(
+            boxes(
+                hand - (size[0] / 2, size[1] / 2, size[2] + 0.05),
+                hand + (size[0] / 2, size[1] / 2, -0.05),
+                bag,
+            )
+        )
     if rng.random() < 0.2:
-        back = pose.hips + (-0.125 * h * pose.girth, 0, 0.19 * h)
+        back = pose.hips + (-0.1 * h * pose.girth, 0, 0.19 * h)
         parts.append(ellipsoid(back, (0.07 * h, 0.085 * h, 0.13 * h), bag, rings=5, sides=8))
     return parts
 
@@ -229,7 +262,9 @@ def _umbrella(rng: np.random.Generator, hand: np.ndarray, h: float) -> Mesh:
     return Mesh.merge([canopy, tube([hand, hand + (0, 0, top)], 0.012, cloth, sides=4)])
 
 
-def _rider(rng: np.random.Generator, ride: TwoWheeler, class_name: str, headgear: str, lean: tuple[float, float]) -> Mesh:
+def _rider(
+    rng: np.random.Generator, ride: TwoWheeler, class_name: str, headgear: str, lean: tuple[float, float]
+) -> Mesh:
     """The two-wheeler with somebody on it, all of one class."""
     h = np.clip(rng.normal(1.73, 0.08), 1.5, 1.93)
     clothes = _dressed(rng, class_name, headgear)
@@ -242,7 +277,7 @@ def _rider(rng: np.random.Generator, ride: TwoWheeler, class_name: str, headgear
         feet=np.array(ride.pedals) + (-0.05, 0, 0.05),
         hands=np.array(ride.grip) * np.concatenate([[[1.0], [1.0]], side, [[1.0], [1.0]]], 1) + (0, 0, 0.03),
     )
-    whole = relabelled(Mesh.merge([ride.mesh, _figure(rng, pose, clothes)]), class_name)
+    whole = relabelled(Mesh.merge([ride.mesh, _figure(pose, clothes)]), class_name)
     return grounded(placed(whole, roll=rng.normal(0, 0.04)))
 
 

@@ -150,7 +150,11 @@ def cylinder(radius: float, height: float, base: Sequence[float], look: Surface,
 
 
 def revolve(
-    profile: Sequence[tuple[float, float]], look: Surface, *, base: Sequence[float] = (0, 0, 0), sides: int = 12
+    profile: Sequence[tuple[float, float]],
+    look: Surface,
+    *,
+    base: Sequence[float] = (0, 0, 0),
+    sides: int = 12,
 ) -> Mesh:
     """A solid of revolution about the z axis through `base`; profile of (radius, height), from low to high."""
     radius, height = np.asarray(profile, float).T
@@ -210,11 +214,15 @@ def leaves(rng: np.random.Generator, centres: np.ndarray, size: np.ndarray | flo
     return shaded(rng, mesh)
 
 
-def blades(rng: np.random.Generator, feet: np.ndarray, height: np.ndarray, width: np.ndarray | float, look: Surface) -> Mesh:
+def blades(
+    rng: np.random.Generator, feet: np.ndarray, height: np.ndarray, width: np.ndarray | float, look: Surface
+) -> Mesh:
     """Upright pointed blades of grass, one triangle each, that lean at random; feet (N, 3), height (N,)."""
     count = len(feet)
     yaw = rng.uniform(0, 2 * np.pi, count)
-    across = np.stack([np.cos(yaw), np.sin(yaw), np.zeros(count)], -1) * np.broadcast_to(width, count)[:, None] / 2
+    across = (
+        np.stack([np.cos(yaw), np.sin(yaw), np.zeros(count)], -1) * np.broadcast_to(width, count)[:, None] / 2
+    )
     lean = rng.normal(0, 0.35, (count, 2))
     tip = feet + np.column_stack([lean, np.ones(count)]) * np.asarray(height)[:, None]
     vertices = np.stack([feet - across, feet + across, tip], 1)
@@ -253,7 +261,9 @@ def relief(cells: Cells, looks: Sequence[Surface]) -> Mesh:
     wide = _reveals(np.pad(depth, ((0, 0), (1, 1))), np.pad(kind, ((0, 0), (1, 1)), mode="edge"), x, z)
     tall = _reveals(np.pad(depth, ((1, 1), (0, 0))).T, np.pad(kind, ((1, 1), (0, 0)), mode="edge").T, z, x)
     level = tall[0][:, ::-1][..., [2, 1, 0]]
-    return _mosaic(np.concatenate([front, wide[0], level]), np.concatenate([kind.ravel(), wide[1], tall[1]]), looks)
+    return _mosaic(
+        np.concatenate([front, wide[0], level]), np.concatenate([kind.ravel(), wide[1], tall[1]]), looks
+    )
 
 
 def _reveals(
@@ -309,7 +319,9 @@ def copies(mesh: Mesh, offsets: np.ndarray) -> Mesh:
     count = len(offsets)
     return Mesh(
         vertices=(mesh.vertices + offsets[:, None]).reshape(-1, 3),
-        faces=(mesh.faces + len(mesh.vertices) * np.arange(count, dtype=np.int32)[:, None, None]).reshape(-1, 3),
+        faces=(mesh.faces + len(mesh.vertices) * np.arange(count, dtype=np.int32)[:, None, None]).reshape(
+            -1, 3
+        ),
         class_id=np.tile(mesh.class_id, count),
         material=np.tile(mesh.material, count),
         colour=np.tile(mesh.colour, (count, 1)),

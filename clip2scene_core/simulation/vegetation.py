@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from clip2scene_core.simulation.meshes import Material, Mesh
-from clip2scene_core.simulation.solids import Colour, Surface, blades, leaves, loft, pick, shaded, surface, tinted, tubes
+from clip2scene_core.simulation.solids import (
+    Colour,
+    Surface,
+    blades,
+    leaves,
+    loft,
+    pick,
+    shaded,
+    surface,
+    tinted,
+    tubes,
+)
 
 _GREENS = ((74, 104, 40), (96, 122, 48), (58, 88, 44), (112, 130, 62), (88, 100, 36))
 _BARKS = ((96, 78, 62), (122, 108, 94), (70, 58, 48), (160, 152, 140))
@@ -35,12 +46,24 @@ def _trunk_path(rng: np.random.Generator, height: float, points: int = 6) -> np.
 def _broadleaf(rng: np.random.Generator) -> Mesh:
     """A deciduous tree: a forked trunk, arched branches, each end in its own cloud of leaves."""
     height = rng.uniform(5, 16)
-    return _crowned(rng, height, bole=rng.uniform(0.08, 0.34), spread=rng.uniform(0.28, 0.5), branches=int(rng.integers(9, 16)))
+    return _crowned(
+        rng,
+        height,
+        bole=rng.uniform(0.08, 0.34),
+        spread=rng.uniform(0.28, 0.5),
+        branches=int(rng.integers(9, 16)),
+    )
 
 
 def _street_tree(rng: np.random.Generator) -> Mesh:
     """A young tree with a thin straight trunk and a small crown."""
-    return _crowned(rng, rng.uniform(3.2, 7), bole=rng.uniform(0.38, 0.5), spread=rng.uniform(0.2, 0.32), branches=int(rng.integers(6, 10)))
+    return _crowned(
+        rng,
+        rng.uniform(3.2, 7),
+        bole=rng.uniform(0.38, 0.5),
+        spread=rng.uniform(0.2, 0.32),
+        branches=int(rng.integers(6, 10)),
+    )
 
 
 def _crowned(rng: np.random.Generator, height: float, *, bole: float, spread: float, branches: int) -> Mesh:
@@ -56,19 +79,38 @@ def _crowned(rng: np.random.Generator, height: float, *, bole: float, spread: fl
     rise = length * rng.uniform(0.25, 0.9, branches) + 0.1 * height * relative
     outward = np.stack([np.cos(yaw), np.sin(yaw), np.zeros(branches)], -1)
     ends = starts + outward * length[:, None] + rise[:, None] * (0, 0, 1)
-    bend = (starts + ends) / 2 + rng.normal(0, 0.05, (branches, 3)) * length[:, None] - 0.1 * rise[:, None] * (0, 0, 1)
+    bend = (
+        (starts + ends) / 2
+        + rng.normal(0, 0.05, (branches, 3)) * length[:, None]
+        - 0.1 * rise[:, None] * (0, 0, 1)
+    )
     wood = _bark(rng)
     parts = [
-        tubes(trunk[None], np.geomspace(radius, 0.25 * radius, len(trunk)) * (1 + 0.35 * (np.arange(len(trunk)) == 0)), wood, sides=8),
+        tubes(
+            trunk[None],
+            np.geomspace(radius, 0.25 * radius, len(trunk)) * (1 + 0.35 * (np.arange(len(trunk)) == 0)),
+            wood,
+            sides=8,
+        ),
         tubes(np.stack([starts, bend, ends], 1), radius * np.array([0.45, 0.3, 0.1]), wood, sides=4),
     ]
     tips = np.concatenate([ends, (bend + ends) / 2, trunk[-1:], (starts + bend)[relative > 0.3] / 2])
-    parts.append(_foliage(rng, tips, rng.uniform(0.28, 0.42) * reach + 0.15, int(rng.integers(1000, 2200)), _leaf_look(rng)))
+    parts.append(
+        _foliage(
+            rng, tips, rng.uniform(0.28, 0.42) * reach + 0.15, int(rng.integers(1000, 2200)), _leaf_look(rng)
+        )
+    )
     return Mesh.merge(parts)
 
 
 def _foliage(
-    rng: np.random.Generator, tips: np.ndarray, cloud: float, count: int, look: Surface, *, lowest: float = 0.3
+    rng: np.random.Generator,
+    tips: np.ndarray,
+    cloud: float,
+    count: int,
+    look: Surface,
+    *,
+    lowest: float = 0.3,
 ) -> Mesh:
     """Leaves in clouds of radius about `cloud` around the tips (N, 3), thicker near their surface."""
     size = cloud * rng.uniform(0.6, 1.25, len(tips))
@@ -193,7 +235,9 @@ def hedge(rng: np.random.Generator, length_m: float) -> Mesh:
     y = np.where(wall, sign * (half_here * (1 - 0.15 * share**4) + out), (2 * share - 1) * 0.9 * half_here)
     z = np.where(wall, share * crest_here, crest_here + out)
     leaf = np.clip(np.sqrt(area / count) * 1.3, 0.1, 0.34)
-    foliage = leaves(rng, np.stack([along, y, np.maximum(z, 0.06)], -1), leaf * rng.uniform(0.6, 1.4, count), look)
+    foliage = leaves(
+        rng, np.stack([along, y, np.maximum(z, 0.06)], -1), leaf * rng.uniform(0.6, 1.4, count), look
+    )
     return Mesh.merge([_hedge_core(rng, x, 0.95 * crest - 0.1, 0.9 * half - 0.06, look), foliage])
 
 
@@ -203,7 +247,9 @@ def _waves(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
     return np.sin(2 * np.pi * x / length + phase).sum(0) / np.sqrt(1.5)
 
 
-def _hedge_core(rng: np.random.Generator, x: np.ndarray, crest: np.ndarray, half: np.ndarray, look: Surface) -> Mesh:
+def _hedge_core(
+    rng: np.random.Generator, x: np.ndarray, crest: np.ndarray, half: np.ndarray, look: Surface
+) -> Mesh:
     """The dense inside of a hedge: a rough skin with a ring at each x."""
     half, crest = np.maximum(half, 0.08)[:, None], crest[:, None]
     y = half * np.array([1.0, 1.05, 0.9, 0.0, -0.9, -1.05, -1.0]) + rng.normal(0, 0.04, (len(x), 7))

@@ -35,11 +35,27 @@ Outline = Sequence[tuple[float, float]]
 
 _PAINTS: tuple[Colour, ...] = (
     *((232, 232, 230), (190, 193, 196), (120, 124, 128), (60, 62, 66), (22, 22, 24)),
-    *((30, 52, 110), (70, 110, 170), (150, 24, 28), (40, 78, 52), (176, 150, 110), (196, 120, 30), (110, 60, 40)),
+    *(
+        (30, 52, 110),
+        (70, 110, 170),
+        (150, 24, 28),
+        (40, 78, 52),
+        (176, 150, 110),
+        (196, 120, 30),
+        (110, 60, 40),
+    ),
 )
 _PAINT_SHARES = (20, 18, 14, 9, 16, 7, 5, 7, 2, 3, 1, 2)
 _LORRY_PAINTS: tuple[Colour, ...] = (
-    *((236, 236, 234), (200, 30, 34), (24, 70, 150), (240, 170, 20), (40, 110, 60), (90, 92, 96), (30, 30, 34)),
+    *(
+        (236, 236, 234),
+        (200, 30, 34),
+        (24, 70, 150),
+        (240, 170, 20),
+        (40, 110, 60),
+        (90, 92, 96),
+        (30, 30, 34),
+    ),
 )
 _TYRE_GREY: Colour = (28, 28, 30)
 _GLASS_GREY: Colour = (46, 56, 62)
@@ -74,9 +90,13 @@ class _Body:
 def _stations(body: _Body) -> np.ndarray:
     """(S,) x of the cross-sections: the knees of the outline, the window posts and the wheel arches."""
     knees = [x for x, _ in body.top] + [x for span in (*body.windows, *body.glass_slopes) for x in span]
-    marks = np.concatenate([np.array(knees) * body.length, [0.03, 0.1, body.length - 0.1, body.length - 0.03]])
+    marks = np.concatenate(
+        [np.array(knees) * body.length, [0.03, 0.1, body.length - 0.1, body.length - 0.03]]
+    )
     reach = 1.14 * body.wheel_radius
-    arches = [x + reach * np.array([-1.02, -0.99, -0.75, -0.4, 0.0, 0.4, 0.75, 0.99, 1.02]) for x in body.axles]
+    arches = [
+        x + reach * np.array([-1.02, -0.99, -0.75, -0.4, 0.0, 0.4, 0.75, 0.99, 1.02]) for x in body.axles
+    ]
     stations = np.unique(np.clip(np.concatenate([marks, *arches]), 0.0, body.length))
     return stations[np.concatenate([[True], np.diff(stations) > 0.012])]
 
@@ -91,7 +111,9 @@ def _skin(body: _Body, paint: Surface, glass: Surface) -> Mesh:
     arch = np.where(np.max(rise, 0) > 0, body.wheel_radius + np.max(rise, 0), 0.0)
     ends = np.abs(2 * share - 1) ** 8
     bottom = np.maximum(body.clearance * (1 + 0.5 * ends), arch)
-    belt = np.clip(np.full_like(x, body.belt * body.height), bottom + 0.06, np.maximum(top - 0.03, bottom + 0.06))
+    belt = np.clip(
+        np.full_like(x, body.belt * body.height), bottom + 0.06, np.maximum(top - 0.03, bottom + 0.06)
+    )
     waist = np.maximum(0.5 * (body.clearance + body.belt * body.height), bottom + 0.03)
     waist = np.minimum(waist, belt - 0.01)
     top = np.maximum(top, belt + 0.02)
@@ -155,8 +177,20 @@ _CAR_STYLES = {
         length=(4.35, 4.95),
         width=(1.72, 1.90),
         height=(1.40, 1.50),
-        top=((0, 0.5), (0.012, 0.63), (0.05, 0.69), (0.17, 0.71), (0.31, 0.96), (0.4, 1), (0.5, 0.995), (0.57, 0.96),
-             (0.74, 0.69), (0.9, 0.61), (0.97, 0.54), (1, 0.42)),
+        top=(
+            (0, 0.5),
+            (0.012, 0.63),
+            (0.05, 0.69),
+            (0.17, 0.71),
+            (0.31, 0.96),
+            (0.4, 1),
+            (0.5, 0.995),
+            (0.57, 0.96),
+            (0.74, 0.69),
+            (0.9, 0.61),
+            (0.97, 0.54),
+            (1, 0.42),
+        ),
         windows=((0.24, 0.38), (0.4, 0.53), (0.545, 0.66)),
         slopes=((0.185, 0.3), (0.585, 0.73)),
     ),
@@ -164,8 +198,20 @@ _CAR_STYLES = {
         length=(3.6, 4.3),
         width=(1.65, 1.82),
         height=(1.43, 1.56),
-        top=((0, 0.5), (0.015, 0.62), (0.04, 0.68), (0.12, 0.92), (0.19, 0.98), (0.35, 1), (0.47, 0.99), (0.55, 0.95),
-             (0.74, 0.67), (0.91, 0.58), (0.975, 0.51), (1, 0.4)),
+        top=(
+            (0, 0.5),
+            (0.015, 0.62),
+            (0.04, 0.68),
+            (0.12, 0.92),
+            (0.19, 0.98),
+            (0.35, 1),
+            (0.47, 0.99),
+            (0.55, 0.95),
+            (0.74, 0.67),
+            (0.91, 0.58),
+            (0.975, 0.51),
+            (1, 0.4),
+        ),
         windows=((0.13, 0.21), (0.23, 0.4), (0.42, 0.66)),
         slopes=((0.045, 0.115), (0.565, 0.73)),
         overhangs=(0.16, 0.19),
@@ -174,8 +220,20 @@ _CAR_STYLES = {
         length=(4.4, 4.95),
         width=(1.74, 1.88),
         height=(1.43, 1.53),
-        top=((0, 0.5), (0.012, 0.63), (0.03, 0.69), (0.09, 0.93), (0.14, 0.97), (0.35, 1), (0.5, 0.99), (0.57, 0.95),
-             (0.74, 0.68), (0.91, 0.6), (0.975, 0.52), (1, 0.42)),
+        top=(
+            (0, 0.5),
+            (0.012, 0.63),
+            (0.03, 0.69),
+            (0.09, 0.93),
+            (0.14, 0.97),
+            (0.35, 1),
+            (0.5, 0.99),
+            (0.57, 0.95),
+            (0.74, 0.68),
+            (0.91, 0.6),
+            (0.975, 0.52),
+            (1, 0.42),
+        ),
         windows=((0.08, 0.22), (0.24, 0.4), (0.42, 0.55), (0.56, 0.66)),
         slopes=((0.034, 0.085), (0.585, 0.73)),
     ),
@@ -183,8 +241,20 @@ _CAR_STYLES = {
         length=(4.2, 4.95),
         width=(1.80, 1.95),
         height=(1.60, 1.88),
-        top=((0, 0.45), (0.012, 0.6), (0.03, 0.66), (0.09, 0.93), (0.14, 0.975), (0.35, 1), (0.5, 0.99), (0.57, 0.95),
-             (0.72, 0.67), (0.92, 0.61), (0.98, 0.55), (1, 0.42)),
+        top=(
+            (0, 0.45),
+            (0.012, 0.6),
+            (0.03, 0.66),
+            (0.09, 0.93),
+            (0.14, 0.975),
+            (0.35, 1),
+            (0.5, 0.99),
+            (0.57, 0.95),
+            (0.72, 0.67),
+            (0.92, 0.61),
+            (0.98, 0.55),
+            (1, 0.42),
+        ),
         windows=((0.09, 0.21), (0.23, 0.39), (0.41, 0.66)),
         slopes=((0.034, 0.085), (0.58, 0.71)),
         clearance=0.23,
@@ -194,8 +264,19 @@ _CAR_STYLES = {
         length=(4.3, 5.0),
         width=(1.78, 1.95),
         height=(1.78, 2.0),
-        top=((0, 0.4), (0.01, 0.55), (0.02, 0.8), (0.04, 0.97), (0.3, 1), (0.62, 0.99), (0.68, 0.95), (0.84, 0.62),
-             (0.95, 0.53), (0.985, 0.46), (1, 0.35)),
+        top=(
+            (0, 0.4),
+            (0.01, 0.55),
+            (0.02, 0.8),
+            (0.04, 0.97),
+            (0.3, 1),
+            (0.62, 0.99),
+            (0.68, 0.95),
+            (0.84, 0.62),
+            (0.95, 0.53),
+            (0.985, 0.46),
+            (1, 0.35),
+        ),
         windows=((0.05, 0.28), (0.3, 0.5), (0.52, 0.78)),
         slopes=((0.022, 0.036), (0.69, 0.83)),
         belt=0.58,
@@ -206,8 +287,19 @@ _CAR_STYLES = {
         length=(4.3, 5.0),
         width=(1.78, 1.95),
         height=(1.80, 2.0),
-        top=((0, 0.4), (0.01, 0.55), (0.02, 0.8), (0.03, 0.98), (0.3, 1), (0.62, 0.99), (0.68, 0.95), (0.82, 0.62),
-             (0.95, 0.52), (0.985, 0.45), (1, 0.35)),
+        top=(
+            (0, 0.4),
+            (0.01, 0.55),
+            (0.02, 0.8),
+            (0.03, 0.98),
+            (0.3, 1),
+            (0.62, 0.99),
+            (0.68, 0.95),
+            (0.82, 0.62),
+            (0.95, 0.52),
+            (0.985, 0.45),
+            (1, 0.35),
+        ),
         windows=((0.56, 0.77),),
         slopes=((0.69, 0.81),),
         belt=0.58,
@@ -218,8 +310,20 @@ _CAR_STYLES = {
         length=(4.8, 5.0),
         width=(1.80, 1.95),
         height=(1.70, 1.88),
-        top=((0, 0.42), (0.01, 0.44), (0.36, 0.44), (0.365, 0.66), (0.4, 0.93), (0.44, 0.98), (0.52, 1), (0.6, 0.96),
-             (0.74, 0.68), (0.93, 0.62), (0.98, 0.55), (1, 0.42)),
+        top=(
+            (0, 0.42),
+            (0.01, 0.44),
+            (0.36, 0.44),
+            (0.365, 0.66),
+            (0.4, 0.93),
+            (0.44, 0.98),
+            (0.52, 1),
+            (0.6, 0.96),
+            (0.74, 0.68),
+            (0.93, 0.62),
+            (0.98, 0.55),
+            (1, 0.42),
+        ),
         windows=((0.4, 0.5), (0.52, 0.68)),
         slopes=((0.37, 0.4), (0.61, 0.73)),
         clearance=0.25,
@@ -296,8 +400,20 @@ def _car_fittings(rng: np.random.Generator, body: _Body, paint: Surface) -> list
             [(0.1, s * (half * 0.74) + 0.1, 0.4 * height + 0.16) for s in (-1, 1)],
             tail,
         ),
-        sheet([(length + 0.02, y, z) for y, z in ((-0.26, front), (0.26, front), (0.26, front + 0.11), (-0.26, front + 0.11))], plate),
-        sheet([(-0.02, y, z) for y, z in ((0.26, rear), (-0.26, rear), (-0.26, rear + 0.11), (0.26, rear + 0.11))], plate),
+        sheet(
+            [
+                (length + 0.02, y, z)
+                for y, z in ((-0.26, front), (0.26, front), (0.26, front + 0.11), (-0.26, front + 0.11))
+            ],
+            plate,
+        ),
+        sheet(
+            [
+                (-0.02, y, z)
+                for y, z in ((0.26, rear), (-0.26, rear), (-0.26, rear + 0.11), (0.26, rear + 0.11))
+            ],
+            plate,
+        ),
     ]
     if rng.random() < 0.12:
         middle = 0.4 * length
@@ -331,9 +447,16 @@ def truck(rng: np.random.Generator) -> Mesh:
     cab_height = rng.uniform(2.5, 3.1) if kind == "rigid" else rng.uniform(3.0, 3.7)
     dark = surface("truck", Material.METAL, (42, 42, 46))
     front_axle = length - rng.uniform(1.2, 1.4)
-    axles = [front_axle, load_length * 0.27] if kind == "rigid" else [front_axle, load_length + 0.6 - 1.6, 0.9, 2.2, 3.5]
+    axles = (
+        [front_axle, load_length * 0.27]
+        if kind == "rigid"
+        else [front_axle, load_length + 0.6 - 1.6, 0.9, 2.2, 3.5]
+    )
     parts = [
-        placed(_cab(rng, cab_length, width, cab_height, radius, front_axle - length + cab_length, paint), (length - cab_length, 0, 0)),
+        placed(
+            _cab(rng, cab_length, width, cab_height, radius, front_axle - length + cab_length, paint),
+            (length - cab_length, 0, 0),
+        ),
         boxes([0.2, -0.45, deck - 0.35], [length - 0.6, 0.45, deck], dark),
         _wheels("truck", axles, width - 0.08, radius, 0.3),
         _load(rng, load_length, width, deck, min(4.0, max(cab_height + rng.uniform(-0.2, 0.7), deck + 1.4))),
@@ -352,8 +475,17 @@ def _delivery_truck(rng: np.random.Generator, paint: Surface) -> Mesh:
     radius = rng.uniform(0.34, 0.38)
     boxed = rng.random() < 0.4
     roof = 2.2 / height if boxed else 1.0
-    top = ((0, 0.5 * roof), (0.005, 0.97 * roof), (0.03, roof), (0.7, roof), (0.76, 0.96 * roof), (0.88, 0.56 * roof),
-           (0.97, 0.46 * roof), (0.99, 0.4 * roof), (1, 0.25 * roof))
+    top = (
+        (0, 0.5 * roof),
+        (0.005, 0.97 * roof),
+        (0.03, roof),
+        (0.7, roof),
+        (0.76, 0.96 * roof),
+        (0.88, 0.56 * roof),
+        (0.97, 0.46 * roof),
+        (0.99, 0.4 * roof),
+        (1, 0.25 * roof),
+    )
     body = _Body(
         length=length, width=width, height=height, clearance=0.25, top=top, belt=0.53 * roof,
         axles=(length * 0.22, length * 0.84), wheel_radius=radius, tumblehome=0.12, windows=((0.68, 0.83),),
@@ -374,7 +506,13 @@ def _delivery_truck(rng: np.random.Generator, paint: Surface) -> Mesh:
 
 
 def _cab(
-    rng: np.random.Generator, length: float, width: float, height: float, radius: float, axle: float, paint: Surface
+    rng: np.random.Generator,
+    length: float,
+    width: float,
+    height: float,
+    radius: float,
+    axle: float,
+    paint: Surface,
 ) -> Mesh:
     """A cab above its engine, from x = 0 (back wall) to its front at x = length."""
     screen = rng.uniform(0.84, 0.9)
@@ -405,8 +543,10 @@ def _load(
     if kind == "box":
         return boxes([0, -half, deck], [length, half, height], look)
     if kind == "container":
-        x = np.arange(0.1, length - 0.1, 0.3)
-        ribs = [np.stack([x, np.full_like(x, y), np.full_like(x, deck + 0.1)], 1) for y in (-half, half - 0.05)]
+        x = np.arange(0.1, length - 0.2, 0.45)
+        ribs = [
+            np.stack([x, np.full_like(x, y), np.full_like(x, deck + 0.1)], 1) for y in (-half, half - 0.05)
+        ]
         low = np.concatenate(ribs)
         core = boxes([0, 0.05 - half, deck], [length, half - 0.05, height], look)
         return Mesh.merge([core, boxes(low, low + (0.15, 0.05, height - deck - 0.15), look)])
@@ -414,12 +554,24 @@ def _load(
         radius = min(half, (height - deck) / 2) * 0.97
         profile = [(0.6 * radius, 0), (radius, 0.25), (radius, length - 0.25), (0.6 * radius, length)]
         metal = surface("truck", Material.METAL, (190, 192, 196))
-        tank = placed(revolve(profile, pick(rng, (metal, look)), sides=16), (0, 0, deck + radius), pitch=np.pi / 2)
-        return Mesh.merge([tank, boxes([0.3, -half * 0.6, deck], [length - 0.3, half * 0.6, deck + 0.3], look)])
+        tank = placed(
+            revolve(profile, pick(rng, (metal, look)), sides=16), (0, 0, deck + radius), pitch=np.pi / 2
+        )
+        return Mesh.merge(
+            [tank, boxes([0.3, -half * 0.6, deck], [length - 0.3, half * 0.6, deck + 0.3], look)]
+        )
     if kind == "tipper":
-        wall = [(0, deck), (0, deck + 1.25), (length, deck + 1.25), (length, deck), (length * 0.9, deck - 0.05)]
+        wall = [
+            (0, deck),
+            (0, deck + 1.25),
+            (length, deck + 1.25),
+            (length, deck),
+            (length * 0.9, deck - 0.05),
+        ]
         soil = surface("truck", Material.SOIL, (110, 84, 60))
-        heap = ellipsoid((length / 2, 0, deck + 1.1), (length * 0.45, half * 0.9, rng.uniform(0.3, 0.8)), soil)
+        heap = ellipsoid(
+            (length / 2, 0, deck + 1.1), (length * 0.45, half * 0.9, rng.uniform(0.3, 0.8)), soil
+        )
         return Mesh.merge([prism(wall, -half, half, look), heap])
     return _flat_bed(rng, length, half, deck, look)
 
@@ -433,7 +585,13 @@ def _flat_bed(rng: np.random.Generator, length: float, half: float, deck: float,
     ]
     if rng.random() < 0.6:
         sides = [(0, -half, deck), (0, half - 0.04, deck), (0, -half, deck)]
-        parts.append(boxes(sides, [(length, 0.04 - half, deck + 0.5), (length, half, deck + 0.5), (0.04, half, deck + 0.5)], look))
+        parts.append(
+            boxes(
+                sides,
+                [(length, 0.04 - half, deck + 0.5), (length, half, deck + 0.5), (0.04, half, deck + 0.5)],
+                look,
+            )
+        )
     count = int(rng.integers(0, 7))
     if count:
         x = rng.uniform(0.3, length - 1.6, count)
@@ -450,7 +608,16 @@ def bus(rng: np.random.Generator) -> Mesh:
     height = rng.uniform(3.3, 3.8) if coach else rng.uniform(2.8, 3.2)
     radius = rng.uniform(0.45, 0.5)
     slope = rng.uniform(0.02, 0.04)
-    top = ((0, 0.9), (0.005, 0.96), (0.02, 1), (0.9, 1), (1 - 1.4 * slope, 0.98), (1 - slope, 0.9), (0.993, 0.42), (1, 0.2))
+    top = (
+        (0, 0.9),
+        (0.005, 0.96),
+        (0.02, 1),
+        (0.9, 1),
+        (1 - 1.4 * slope, 0.98),
+        (1 - slope, 0.9),
+        (0.993, 0.42),
+        (1, 0.2),
+    )
     posts = np.linspace(0.06, 0.93, int(length / 1.5))
     gap = 0.06 / length
     body = _Body(
@@ -459,7 +626,9 @@ def bus(rng: np.random.Generator) -> Mesh:
         windows=tuple((a + gap, b - gap) for a, b in zip(posts[:-1], posts[1:], strict=True)),
         glass_slopes=((1 - slope, 0.992),), nose=0.06,
     )  # fmt: skip
-    paint = surface("bus", Material.CAR_PAINT, tinted(rng, pick(rng, (*_LORRY_PAINTS, (220, 200, 60), (90, 150, 60))), 10))
+    paint = surface(
+        "bus", Material.CAR_PAINT, tinted(rng, pick(rng, (*_LORRY_PAINTS, (220, 200, 60), (90, 150, 60))), 10)
+    )
     dark = surface("bus", Material.PLASTIC, (36, 36, 40))
     mirrors = [(length, s * (width / 2 + 0.1) - 0.1, 0.68 * height) for s in (-1, 1)]
     roof = rng.uniform(0.15, 0.6) * length
@@ -477,7 +646,9 @@ def bus(rng: np.random.Generator) -> Mesh:
 
 def construction_vehicle(rng: np.random.Generator) -> Mesh:
     """A tracked excavator or a wheel loader; 4.5-10 m long, 1.9-2.8 m wide, 2.5-6 m high."""
-    paint = surface("construction vehicle", Material.CAR_PAINT, tinted(rng, pick(rng, _MACHINE_PAINTS, (6, 3, 1, 1)), 8))
+    paint = surface(
+        "construction vehicle", Material.CAR_PAINT, tinted(rng, pick(rng, _MACHINE_PAINTS, (6, 3, 1, 1)), 8)
+    )
     return _excavator(rng, paint) if rng.random() < 0.55 else _wheel_loader(rng, paint)
 
 
@@ -485,7 +656,21 @@ def _excavator(rng: np.random.Generator, paint: Surface) -> Mesh:
     dark = surface("construction vehicle", Material.METAL, (52, 50, 48))
     glass = surface("construction vehicle", Material.GLASS, _GLASS_GREY)
     s = rng.uniform(0.75, 1.15)
-    track = np.array([(-1.6, 0.25), (-1.35, 0), (1.35, 0), (1.6, 0.25), (1.6, 0.55), (1.35, 0.8), (-1.35, 0.8), (-1.6, 0.55)]) * s
+    track = (
+        np.array(
+            [
+                (-1.6, 0.25),
+                (-1.35, 0),
+                (1.35, 0),
+                (1.6, 0.25),
+                (1.6, 0.55),
+                (1.35, 0.8),
+                (-1.35, 0.8),
+                (-1.6, 0.55),
+            ]
+        )
+        * s
+    )
     house = [(-1.9 * s, 1.0 * s), (1.2 * s, 1.0 * s), (1.2 * s, 1.5 * s), (0, 1.95 * s), (-1.9 * s, 1.95 * s)]
     lift, reach = rng.uniform(0.5, 1.0), rng.uniform(-1.9, -1.1)
     foot = np.array([1.0, 0, 1.4]) * s
@@ -516,11 +701,24 @@ def _wheel_loader(rng: np.random.Generator, paint: Surface) -> Mesh:
     glass = surface("construction vehicle", Material.GLASS, _GLASS_GREY)
     s = rng.uniform(0.75, 1.15)
     lift = rng.uniform(0.3, 1.4) * s
-    rear = [(-2.6 * s, 0.7 * s), (0.1 * s, 0.7 * s), (0.1 * s, 1.7 * s), (-2.3 * s, 1.6 * s), (-2.6 * s, 1.4 * s)]
+    rear = [
+        (-2.6 * s, 0.7 * s),
+        (0.1 * s, 0.7 * s),
+        (0.1 * s, 1.7 * s),
+        (-2.3 * s, 1.6 * s),
+        (-2.6 * s, 1.4 * s),
+    ]
     tip = np.array([3.0 * s, lift])
     bucket = np.array([(-0.2, 0.5), (-0.35, 0), (0, -0.25), (0.75, -0.25), (0.5, 0.55)]) * s + tip
     bucket[:, 1] -= min(bucket[:, 1].min() - 0.02, 0)
-    arms = [[(0.7 * s, y * s, 1.5 * s), (1.9 * s, y * s, (0.75 * s + lift) / 2 + 0.4 * s), (2.75 * s, y * s, lift)] for y in (-0.4, 0.4)]
+    arms = [
+        [
+            (0.7 * s, y * s, 1.5 * s),
+            (1.9 * s, y * s, (0.75 * s + lift) / 2 + 0.4 * s),
+            (2.75 * s, y * s, lift),
+        ]
+        for y in (-0.4, 0.4)
+    ]
     parts = [
         prism(rear, -0.75 * s, 0.75 * s, paint),
         boxes([0.1 * s, -0.45 * s, 0.7 * s], [1.9 * s, 0.45 * s, 1.4 * s], paint),
@@ -560,7 +758,15 @@ def upright_bicycle(rng: np.random.Generator, class_name: str = "bicycle") -> Tw
     collar = crank + 0.8 * (seat - crank) if rng.random() < 0.6 else crank + 0.35 * (seat - crank)
     stem = np.array([head[0] - 0.04, 0, bar_z])
     grip = (stem[0] - rng.uniform(-0.05, 0.14), rng.uniform(0.24, 0.32), bar_z)
-    pairs = [(crank, seat), (crank, low_head), (collar, head), (crank, rear), (collar, rear), (front, head), (head, stem)]
+    pairs = [
+        (crank, seat),
+        (crank, low_head),
+        (collar, head),
+        (crank, rear),
+        (collar, rear),
+        (front, head),
+        (head, stem),
+    ]
     turn = rng.uniform(0, 2 * np.pi)
     swing = 0.17 * s * np.array([np.cos(turn), 0, np.sin(turn)])
     pedals = tuple(tuple(crank + sign * swing + (0, sign * 0.13, 0)) for sign in (1, -1))
@@ -570,11 +776,17 @@ def upright_bicycle(rng: np.random.Generator, class_name: str = "bicycle") -> Tw
         _spokes(radius, np.array([rear, front]), surface(class_name, Material.METAL, (170, 172, 175))),
         tube([(grip[0], grip[1], bar_z), stem, (grip[0], -grip[1], bar_z)], 0.016, dark, sides=4),
         ellipsoid(seat + (-0.02, 0, 0.05), (0.14, 0.075, 0.04), dark, rings=4, sides=6),
-        boxes([np.array(p) - (0.05, 0.05, 0.015) for p in pedals], [np.array(p) + (0.05, 0.05, 0.015) for p in pedals], dark),
+        boxes(
+            [np.array(p) - (0.05, 0.05, 0.015) for p in pedals],
+            [np.array(p) + (0.05, 0.05, 0.015) for p in pedals],
+            dark,
+        ),
         placed(cylinder(0.09, 0.02, (0, 0, 0), dark, sides=8), crank + (0, 0.05, 0), roll=np.pi / 2),
     ]
     parts += _bicycle_extras(rng, class_name, rear, front, radius, head)
-    return TwoWheeler(mesh=grounded(Mesh.merge(parts)), saddle=tuple(seat + (0, 0, 0.09)), grip=grip, pedals=pedals)
+    return TwoWheeler(
+        mesh=grounded(Mesh.merge(parts)), saddle=tuple(seat + (0, 0, 0.09)), grip=grip, pedals=pedals
+    )
 
 
 def _spokes(radius: float, hubs: np.ndarray, look: Surface) -> Mesh:
@@ -585,7 +797,12 @@ def _spokes(radius: float, hubs: np.ndarray, look: Surface) -> Mesh:
 
 
 def _bicycle_extras(
-    rng: np.random.Generator, class_name: str, rear: np.ndarray, front: np.ndarray, radius: float, head: np.ndarray
+    rng: np.random.Generator,
+    class_name: str,
+    rear: np.ndarray,
+    front: np.ndarray,
+    radius: float,
+    head: np.ndarray,
 ) -> list[Mesh]:
     """Mudguards, carrier, bags and basket, each only on some bicycles."""
     dark = surface(class_name, Material.METAL, (50, 50, 54))
@@ -601,7 +818,9 @@ def _bicycle_extras(
             sides = [rear + (-0.06, s * 0.13, 0.05) for s in (-1, 1)]
             parts += [box((0.3, 0.12, 0.3), s, bag) for s in sides]
     if rng.random() < 0.2:
-        parts.append(box((0.28, 0.36, 0.24), head + (0.2, 0, 0.05), surface(class_name, Material.WOOD, (130, 96, 60))))
+        parts.append(
+            box((0.28, 0.36, 0.24), head + (0.2, 0, 0.05), surface(class_name, Material.WOOD, (130, 96, 60)))
+        )
     return parts
 
 
@@ -631,7 +850,13 @@ def upright_motorcycle(rng: np.random.Generator, class_name: str = "motorcycle")
     ]  # fmt: skip
     parts += _scooter_body(s, head, rear, paint) if scooter else _motorcycle_body(s, rear, paint, dark)
     if rng.random() < (0.45 if scooter else 0.2):
-        parts.append(box((0.38, 0.42, 0.32), (rear[0] - 0.1, 0, seat_z + 0.05), surface(class_name, Material.PLASTIC, (30, 30, 32))))
+        parts.append(
+            box(
+                (0.38, 0.42, 0.32),
+                (rear[0] - 0.1, 0, seat_z + 0.05),
+                surface(class_name, Material.PLASTIC, (30, 30, 32)),
+            )
+        )
     pedal_z = 0.32 if scooter else 0.36
     return TwoWheeler(
         mesh=grounded(Mesh.merge(parts)),
@@ -642,11 +867,18 @@ def upright_motorcycle(rng: np.random.Generator, class_name: str = "motorcycle")
 
 
 def _scooter_body(s: float, head: np.ndarray, rear: np.ndarray, paint: Surface) -> list[Mesh]:
-    shield = np.array([(head[0] + 0.06, 0.92), (head[0] - 0.02, 0.92), (head[0] - 0.1, 0.3), (head[0] - 0.02, 0.28)]) * (1, s)
+    shield = np.array(
+        [(head[0] + 0.06, 0.92), (head[0] - 0.02, 0.92), (head[0] - 0.1, 0.3), (head[0] - 0.02, 0.28)]
+    ) * (1, s)
     return [
         prism(shield, -0.2, 0.2, paint),
         boxes([-0.2 * s, -0.17, 0.2], [head[0], 0.17, 0.3], paint),
-        prism([(-0.12 * s, 0.25), (-0.1 * s, 0.72 * s), (rear[0] - 0.2, 0.78 * s), (rear[0] - 0.1, 0.48)], -0.16, 0.16, paint),
+        prism(
+            [(-0.12 * s, 0.25), (-0.1 * s, 0.72 * s), (rear[0] - 0.2, 0.78 * s), (rear[0] - 0.1, 0.48)],
+            -0.16,
+            0.16,
+            paint,
+        ),
     ]
 
 
@@ -655,9 +887,19 @@ def _motorcycle_body(s: float, rear: np.ndarray, paint: Surface, dark: Surface) 
     return [
         ellipsoid((0.17 * s, 0, 0.83 * s), (0.3 * s, 0.16, 0.16), paint, rings=6, sides=8),
         boxes([-0.25 * s, -0.17, 0.28], [0.3 * s, 0.17, 0.68 * s], dark),
-        tubes(np.array([[(-0.15 * s, y, 0.45), tuple(rear + (0, y, 0))] for y in (-0.1, 0.1)]), 0.03, dark, sides=4),
+        tubes(
+            np.array([[(-0.15 * s, y, 0.45), tuple(rear + (0, y, 0))] for y in (-0.1, 0.1)]),
+            0.03,
+            dark,
+            sides=4,
+        ),
         tube(exhaust, [0.03, 0.05, 0.06], dark, sides=6),
-        prism([(rear[0] - 0.28, 0.72), (rear[0] + 0.3, 0.66), (rear[0] + 0.3, 0.74), (rear[0] - 0.25, 0.82)], -0.1, 0.1, paint),
+        prism(
+            [(rear[0] - 0.28, 0.72), (rear[0] + 0.3, 0.66), (rear[0] + 0.3, 0.74), (rear[0] - 0.25, 0.82)],
+            -0.1,
+            0.1,
+            paint,
+        ),
     ]
 
 
