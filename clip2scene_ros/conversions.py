@@ -1,0 +1,105 @@
+"""Between ROS messages and the values of clip2scene_core; the header of the input is never changed."""
+
+from __future__ import annotations
+
+import array
+
+import numpy as np
+from geometry_msgs.msg import Transform
+from sensor_msgs.msg import PointCloud2, PointField
+from sensor_msgs_py import point_cloud2
+from std_msgs.msg import ColorRGBA, Header
+from vision_msgs.msg import LabelInfo, VisionClass
+from visualization_msgs.msg import Marker, MarkerArray
+
+from clip2scene_core.geometry import SE3
+from clip2scene_core.labels import IGNORE, LabelSet
+from clip2scene_core.pointcloud2 import append_columns, fields_of, pack_rgb
+from clip2scene_core.types import SemanticLabels
+
+LEGEND_HEIGHT_M = 1.0
+"""Height of the letters of the legend."""
+
+
+def se3_from_transform(transform: Transform) -> SE3:
+    """Raises CalibrationError where the rotation is no quaternion."""
+    r, t = transform.rotation, transform.translation
+    return SE3.from_quaternion(np.array([r.x, r.y, r.z, r.w]), np.array([t.x, t.y, t.z]))
+
+
+def label_dtype(label_set: LabelSet) -> np.dtype:
+    """uint8 if it holds every id of the set, else uint16."""
+    largest = max(label_set.ignore_id, int(label_set.ids.max()))
+    return np.dtype(np.uint8 if largest <= 255 else np.uint16)
+
+
+def labelled_cloud(
+    cloud: PointCloud2, points: np.ndarray, labels: SemanticLabels, label_set: LabelSet
+) -> PointCloud2:
+    """The input cloud with `label`, `probability` and `rgb` appended to every point.
+
+    `points` (N,) are those of `cloud` as clip2scene_core.pointcloud2.structured gives them. Header,
+    height, width, order of rows and fields stay; fields of those three names are replaced.
+    """
+    rows = append_columns(
+        points,
+        label=labels.class_id.astype(label_dtype(label_set)),
+        probability=labels.probability.astype(np.float32),
+        rgb=pack_rgb(label_set.palette()[labels.class_id]),
+    )
+    fields = [
+        PointField(name=field.name, offset=field.offset, datatype=field.datatype, count=field.count)
+        for field in fields_of(rows.dtype)
+    ]
+    if len(rows) == 0:
+        return _empty_cloud(cloud, fields, rows.itemsize)
+    labelled = point_cloud2.create_cloud(
+        cloud.header, fields, rows.view(point_cloud2.dtype_from_fields(fields))
+    )
+    return _shaped_like(cloud, labelled)
+
+
+def _empty_cloud(cloud: PointCloud2, fields: list[PointField], point_step: int) -> PointCloud2:
+    """create_cloud cannot make a cloud without points."""
+    empty = PointCloud2(header=cloud.header, fields=fields, point_step=point_step, data=array.array("B"))
+    return _shaped_like(cloud, empty)
+
+
+def _shaped_like(cloud: PointCloud2, labelled: PointCloud2) -> PointCloud2:
+    labelled.height, labelled.width = cloud.height, cloud.width
+    labelled.row_step = cloud.width * labelled.point_step
+    labelled.is_dense = cloud.is_dense
+    return labelled
+
+
+def label_info(label_set: LabelSet, header: Header) -> LabelInfo:
+    """Name of every id that can occur in the field `label`, the ignore id among them."""
+    names = {label_set.ignore_id: IGNORE} | {c.id: c.name for c in label_set.classes}
+    classes = [VisionClass(class_id=id, class_name=name) for id, name in sorted(names.items())]
+    return LabelInfo(header=header, class_map=classes, threshold=0.0)
+
+
+def legend(label_set: LabelSet, header: Header) -> MarkerArray:
+    """A column of coloured squares and class names to the left of the sensor; the old one is cleared first."""
+    markers = [Marker(header=header, action=Marker.DELETEALL)]
+    for row, c in enumerate(label_set.classes):
+        square = _legend_marker(header, "colour", row, left_m=20.0)
+        square.type = Marker.CUBE
+        square.scale.x = square.scale.y = square.scale.z = LEGEND_HEIGHT_M
+        red, green, blue = (value / 255 for value in c.colour)
+        square.color = ColorRGBA(r=red, g=green, b=blue, a=1.0)
+        name = _legend_marker(header, "name", row, left_m=25.0)
+        name.type = Marker.TEXT_VIEW_FACING
+        name.text = c.name
+        name.scale.z = LEGEND_HEIGHT_M
+        name.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
+        markers += [square, name]
+    return MarkerArray(markers=markers)
+
+
+def _legend_marker(header: Header, namespace: str, row: int, *, left_m: float) -> Marker:
+    marker = Marker(header=header, ns=namespace, id=row, action=Marker.ADD, frame_locked=True)
+    marker.pose.position.x = 10.0 - 1.5 * LEGEND_HEIGHT_M * row
+    marker.pose.position.y = left_m
+    marker.pose.orientation.w = 1.0
+    return marker

@@ -1,0 +1,126 @@
+"""From a scan and the image messages of its time to a Frame: calibration and ego motion come from TF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo, CompressedImage
+
+from clip2scene_core.errors import CalibrationError, DataError
+from clip2scene_core.geometry import SE3
+from clip2scene_core.images import camera_from_info, compressed_rgb, image_rgb
+from clip2scene_core.inference import StageTimer
+from clip2scene_core.types import CameraImage, Frame, LidarScan
+from clip2scene_ros.sweeps import SweepBuffer
+from clip2scene_ros.synchronizer import NS_PER_S, stamp_ns
+from clip2scene_ros.transforms import Failure, TransformError, Transforms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framed:
+    """A frame and what is missing from it, one line each."""
+
+    frame: Frame
+    notes: tuple[str, ...]
+
+
+class Framer:
+    """Puts frames together; remembers camera models and earlier sweeps."""
+
+    def __init__(
+        self,
+        transforms: Transforms,
+        *,
+        fixed_frame: str,
+        cameras: Sequence[str] = (),
+        sweeps: int = 0,
+        sweep_age_s: float = 2.0,
+        tolerance_s: float = 0.1,
+    ) -> None:
+        """`tolerance_s`: how late transforms may be that nothing depends on, before it is worth a note."""
+        self._transforms = transforms
+        self._fixed_frame = fixed_frame
+        self._cameras = tuple(cameras)
+        self._tolerance_s = tolerance_s
+        self._camera_infos: dict[str, CameraInfo] = {}
+        self._sweep_count = sweeps
+        self._sweeps = SweepBuffer(sweeps, max_age_ns=int(sweep_age_s * NS_PER_S))
+
+    def keep_camera_info(self, camera: str, info: CameraInfo) -> None:
+        """Use this calibration for the images of `camera` from now on."""
+        self._camera_infos[camera] = info
+
+    def frame(self, scan: LidarScan, images: Mapping[str, Any], stages: StageTimer) -> Framed:
+        """A camera whose image or model is unusable is left out, with a note.
+
+        Raises TransformError where a transform is missing that the sweeps or an image need.
+        """
+        with stages("images"):
+            decoded, notes = self._decoded(images)
+        with stages("transforms"):
+            world, world_from_lidar, more_notes = self._pose(scan, needed=bool(decoded))
+            world_from_camera = {
+                name: self._transforms.lookup(world, image.frame_id, image.stamp_ns)
+                for name, image in decoded.items()
+            }
+        sweeps, poses = self._sweeps.before(scan)
+        self._sweeps.add(scan, world_from_lidar)
+        frame = Frame(
+            scan=scan,
+            world_from_lidar=world_from_lidar,
+            sweeps=sweeps,
+            sweeps_world_from_lidar=poses,
+            images=decoded,
+            world_from_camera=world_from_camera,
+        )
+        return Framed(frame=frame, notes=(*_stamp_notes(scan), *notes, *more_notes))
+
+    def _pose(self, scan: LidarScan, *, needed: bool) -> tuple[str, SE3, list[str]]:
+        """The frame that serves as world, `world_from_lidar`, and notes.
+
+        Sweeps need the fixed frame. Images alone do with the calibration between the sensors where
+        there is no fixed frame. A lone scan needs no transform, but a broken TF tree is worth a note.
+        """
+        fixed, lidar = self._fixed_frame, scan.frame_id
+        if self._sweep_count:
+            return fixed, self._transforms.lookup(fixed, lidar, scan.stamp_ns), []
+        if not self._transforms.knows(fixed):
+            note = f"unknown frame '{fixed}' (fixed_frame): ego motion between scan and images is ignored"
+            return lidar, SE3.identity(), [note] if needed else []
+        try:
+            return fixed, self._transforms.lookup(fixed, lidar, scan.stamp_ns, wait=needed), []
+        except TransformError as error:
+            if needed:
+                raise
+            late = error.failure is Failure.IN_THE_FUTURE and error.ahead_s <= self._tolerance_s
+            return lidar, SE3.identity(), [] if late else [f"labelled without ego motion: {error}"]
+
+    def _decoded(self, images: Mapping[str, Any]) -> tuple[dict[str, CameraImage], list[str]]:
+        decoded, notes = {}, []
+        for name in self._cameras:
+            if name not in images:
+                notes.append(f"camera '{name}': no image within slop_ms of the scan")
+            elif name not in self._camera_infos:
+                notes.append(f"camera '{name}': no camera_info has arrived")
+            else:
+                try:
+                    decoded[name] = _camera_image(name, images[name], self._camera_infos[name])
+                except (DataError, CalibrationError) as error:
+                    notes.append(f"camera '{name}': {error}")
+        return decoded, notes
+
+
+def _camera_image(name: str, message: Any, info: CameraInfo) -> CameraImage:
+    decode = compressed_rgb if isinstance(message, CompressedImage) else image_rgb
+    return CameraImage(
+        rgb=decode(message, topic=f"image of '{name}'"),
+        camera=camera_from_info(info),
+        stamp_ns=stamp_ns(message),
+        frame_id=message.header.frame_id,
+    )
+
+
+def _stamp_notes(scan: LidarScan) -> list[str]:
+    return [] if scan.stamp_ns else ["the stamp of the scan is zero: the newest transforms are used"]

@@ -1,0 +1,246 @@
+"""The node `segment`: callbacks store, one worker labels the newest scan, failures become diagnostics."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from message_filters import Subscriber
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.executors import ExternalShutdownException
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Float64, Header
+from tf2_ros import Buffer, TransformListener
+from vision_msgs.msg import LabelInfo
+from visualization_msgs.msg import MarkerArray
+
+from clip2scene_core.config import InferenceConfig
+from clip2scene_core.errors import Clip2SceneError
+from clip2scene_core.inference import SemanticSegmenter, StageTimer
+from clip2scene_core.pointcloud2 import scan_from, structured
+from clip2scene_core.types import LidarScan
+from clip2scene_ros import parameters
+from clip2scene_ros.conversions import label_info, labelled_cloud, legend
+from clip2scene_ros.diagnostics import ERROR, WARN, Diagnostics
+from clip2scene_ros.framing import Framer
+from clip2scene_ros.synchronizer import NS_PER_S, LidarTriggeredSynchronizer, stamp_ns
+from clip2scene_ros.transforms import Transforms
+from clip2scene_ros.worker import NewestOnlyWorker
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+RELIABLE = QoSProfile(depth=5)
+
+_TIME_JUMP_NS = NS_PER_S
+"""A scan older than the one before it by more than this means that a bag started again."""
+
+_LOG_PERIOD_S = 5.0
+"""A warning that repeats is logged at most this often; /diagnostics has them all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A scan with its images, as they arrived."""
+
+    cloud: PointCloud2
+    images: dict[str, Any]
+    arrived_s: float
+
+
+class SegmentNode(Node):
+    """Labels every point of LiDAR scans; `make_segmenter` builds the core from the node's parameters."""
+
+    def __init__(
+        self,
+        make_segmenter: Callable[[InferenceConfig], SemanticSegmenter] | None = None,
+        **node_options: Any,
+    ) -> None:
+        """Raises Clip2SceneError where a parameter or the checkpoint is unusable."""
+        super().__init__("segment", automatically_declare_parameters_from_overrides=True, **node_options)
+        self._config, inference = parameters.declare(self)
+        self._whole = (make_segmenter or _from_checkpoint)(inference)
+        self._segmenter = self._with_classes(self._config.classes)
+        self._input_topic = self.resolve_topic_name("~/input/points")
+        name = f"{self.get_name()}: labelling"
+        self._diagnostics = Diagnostics(self._config.diagnostics, name=name)
+        self._last_stamp_ns = 0
+        self._legend_frame = self._config.fixed_frame
+        self._advertise()
+        self._announce_classes()
+        self._worker = NewestOnlyWorker(
+            self._label, on_drop=lambda job: self._diagnostics.dropped(), on_error=self._report_failure
+        )
+        self._buffer = Buffer()
+        self._listener = TransformListener(self._buffer, self)
+        self._framer = self._make_framer(inference.sweeps)
+        self._subscribe()
+        self._timer = self.create_timer(self._config.diagnostics.period_s, self._publish_diagnostics)
+        self.add_on_set_parameters_callback(self._on_parameters)
+
+    def destroy_node(self) -> None:
+        """Stop the worker, then the node."""
+        self._worker.stop()
+        super().destroy_node()
+
+    def _make_framer(self, sweeps: int) -> Framer:
+        config, timeout_s = self._config, self._config.tf_timeout_ms / 1e3
+        return Framer(
+            Transforms(self._buffer, timeout_s=timeout_s, stop=self._worker.stopping),
+            fixed_frame=config.fixed_frame,
+            cameras=config.cameras,
+            sweeps=sweeps,
+            sweep_age_s=config.sweep_age_s,
+            tolerance_s=timeout_s,
+        )
+
+    def _advertise(self) -> None:
+        self._labelled = self.create_publisher(PointCloud2, "~/output/points", RELIABLE)
+        self._label_info = self.create_publisher(LabelInfo, "~/output/label_info", LATCHED)
+        self._legend = self.create_publisher(MarkerArray, "~/output/legend", LATCHED)
+        self._latency = self.create_publisher(Float64, "~/debug/latency_ms", RELIABLE)
+        self._status = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
+
+    def _subscribe(self) -> None:
+        """Cameras first, so that images that came together with a scan are there when it triggers."""
+        compressed = self._config.image_transport == "compressed"
+        kind, suffix = (CompressedImage, "image/compressed") if compressed else (Image, "image")
+        cameras = {}
+        for name in self._config.cameras:
+            topic = f"~/input/{name}"
+            self.create_subscription(
+                CameraInfo, f"{topic}/camera_info", self._keep_camera_info(name), qos_profile_sensor_data
+            )
+            cameras[name] = Subscriber(self, kind, f"{topic}/{suffix}", qos_profile=qos_profile_sensor_data)
+        lidar = Subscriber(self, PointCloud2, "~/input/points", qos_profile=qos_profile_sensor_data)
+        self._synchronizer = LidarTriggeredSynchronizer(
+            lidar, cameras, slop_ns=int(self._config.slop_ms * 1e6)
+        )
+        self._synchronizer.registerCallback(self._on_scan)
+
+    def _keep_camera_info(self, camera: str) -> Callable[[CameraInfo], None]:
+        return lambda info: self._framer.keep_camera_info(camera, info)
+
+    def _on_scan(self, cloud: PointCloud2, images: dict[str, Any]) -> None:
+        self._diagnostics.arrived()
+        self._forget_the_future(stamp_ns(cloud))
+        if self._labelled.get_subscription_count():
+            self._worker.submit(Job(cloud=cloud, images=images, arrived_s=time.monotonic()))
+
+    def _forget_the_future(self, now_ns: int) -> None:
+        """A bag that starts again would find its transforms older than those of its end, and lose them."""
+        if now_ns < self._last_stamp_ns - _TIME_JUMP_NS:
+            self.get_logger().info("time jumped back: transforms are forgotten")
+            self._buffer.clear()
+        self._last_stamp_ns = now_ns
+
+    def _label(self, job: Job) -> None:
+        """In the worker's thread: one scan from message to message."""
+        stages, segmenter = StageTimer(), self._segmenter
+        with stages("decode"):
+            points = structured(job.cloud, topic=self._input_topic)
+            scan = scan_from(job.cloud, topic=self._input_topic)
+        framed = self._framer.frame(scan, job.images, stages)
+        for note in (*_emptiness(scan), *framed.notes):
+            self._diagnostics.warned(note)
+            self.get_logger().warning(note, throttle_duration_sec=_LOG_PERIOD_S)
+        labels = segmenter.segment(framed.frame, stages)
+        with stages("encode"):
+            labelled = labelled_cloud(job.cloud, points, labels, segmenter.label_set)
+        with stages("publish"):
+            self._labelled.publish(labelled)
+        latency_ms = 1e3 * (time.monotonic() - job.arrived_s)
+        self._latency.publish(Float64(data=latency_ms))
+        self._diagnostics.published(latency_ms, stages.ms)
+        self._move_legend(scan.frame_id)
+
+    def _report_failure(self, job: Job, error: Exception) -> None:
+        """What the user can mend is a warning; the rest is a defect, logged with its traceback."""
+        if not self.context.ok():
+            return
+        if isinstance(error, Clip2SceneError):
+            self._diagnostics.withheld(WARN, str(error))
+            self.get_logger().warning(f"nothing published: {error}", throttle_duration_sec=_LOG_PERIOD_S)
+            return
+        self._diagnostics.withheld(ERROR, f"{type(error).__name__}: {error}")
+        trace = "".join(traceback.format_exception(error))
+        self.get_logger().error(f"nothing published: {trace}", throttle_duration_sec=_LOG_PERIOD_S)
+
+    def _publish_diagnostics(self) -> None:
+        status = self._diagnostics.status(
+            subscribed=self._labelled.get_subscription_count() > 0,
+            details={
+                "label set": self._segmenter.label_set.name,
+                "classes": ", ".join(self._segmenter.label_set.names),
+                "input": self._input_topic,
+            },
+        )
+        now = self.get_clock().now().to_msg()
+        self._status.publish(DiagnosticArray(header=Header(stamp=now), status=[status]))
+
+    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        """Only `classes` can get here with a new value; the others are read-only."""
+        for change in changes:
+            if change.name == "classes":
+                try:
+                    self._segmenter = self._with_classes(parameters.chosen(change.value))
+                except Clip2SceneError as error:
+                    return SetParametersResult(successful=False, reason=str(error))
+                self._announce_classes()
+        return SetParametersResult(successful=True)
+
+    def _with_classes(self, names: Sequence[str]) -> SemanticSegmenter:
+        return self._whole.with_classes(names) if names else self._whole
+
+    def _announce_classes(self) -> None:
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._legend_frame)
+        self._label_info.publish(label_info(self._segmenter.label_set, header))
+        # Stamp zero tells RViz to use the newest transform, so that the legend moves with the sensor.
+        self._legend.publish(legend(self._segmenter.label_set, Header(frame_id=self._legend_frame)))
+
+    def _move_legend(self, frame_id: str) -> None:
+        if frame_id != self._legend_frame:
+            self._legend_frame = frame_id
+            self._announce_classes()
+
+
+def _from_checkpoint(config: InferenceConfig) -> SemanticSegmenter:
+    return SemanticSegmenter.from_checkpoint(config=config)
+
+
+def _emptiness(scan: LidarScan) -> list[str]:
+    if len(scan.xyz) == 0:
+        return ["the cloud is empty: it has 0 points"]
+    if not np.isfinite(scan.xyz).all(axis=1).any():
+        return [f"none of the {len(scan.xyz)} points of the cloud is finite"]
+    return []
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is told to stop; returns the exit code."""
+    rclpy.init(args=args)
+    try:
+        node = SegmentNode()
+    except Clip2SceneError as error:
+        get_logger("segment").fatal(str(error))
+        rclpy.try_shutdown()
+        return 1
+    with suppress(KeyboardInterrupt, ExternalShutdownException):
+        rclpy.spin(node)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""The node's parameters: declared from the dataclasses that hold their defaults and descriptions."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+
+from clip2scene_core.config import InferenceConfig, from_dict, setting
+from clip2scene_core.errors import ConfigError
+from clip2scene_ros.diagnostics import DiagnosticsConfig
+
+T = TypeVar("T")
+
+IMAGE_TRANSPORTS = ("raw", "compressed")
+
+AT_RUN_TIME = ("classes",)
+"""The parameters that may be changed while the node runs; all others are read-only."""
+
+_OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+"""Parameters, or their beginnings, that rclpy itself declares."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentConfig:
+    """What the node needs beside the settings of inference."""
+
+    classes: tuple[str, ...] = setting(
+        ("",), 'names of the classes to label with, out of those of the checkpoint; [""] for all of them'
+    )
+    cameras: tuple[str, ...] = setting(
+        ("",), 'names of the cameras, each with topics ~/input/<name>/image and camera_info; [""] for none'
+    )
+    image_transport: str = setting(
+        "raw", "raw (~/input/<name>/image) or compressed (~/input/<name>/image/compressed)"
+    )
+    slop_ms: float = setting(50.0, "an image further than this from a scan in time is not used with it")
+    fixed_frame: str = setting("odom", "frame in which the world stands still, for ego motion")
+    tf_timeout_ms: float = setting(100.0, "how long a scan waits for its transforms")
+    sweep_age_s: float = setting(2.0, "earlier sweeps older than this are not used")
+    diagnostics: DiagnosticsConfig = setting(DiagnosticsConfig, "what /diagnostics reports")
+
+    def __post_init__(self) -> None:
+        if self.image_transport not in IMAGE_TRANSPORTS:
+            known = " or ".join(IMAGE_TRANSPORTS)
+            raise ConfigError(f"image_transport must be {known}, got '{self.image_transport}'")
+        if not self.fixed_frame:
+            raise ConfigError("fixed_frame must name a frame, got ''")
+
+
+RANGES: dict[str, tuple[float, float]] = {
+    "slop_ms": (0.0, 10_000.0),
+    "tf_timeout_ms": (0.0, 10_000.0),
+    "sweep_age_s": (0.0, 600.0),
+    "sweeps": (0, 50),
+    "threads": (0, 1024),
+    "scan_statistics": (0.0, 1.0),
+    "diagnostics.period_s": (0.01, 60.0),
+    "diagnostics.latency_warn_ms": (0.0, 1e6),
+    "diagnostics.latency_error_ms": (0.0, 1e6),
+    "diagnostics.drop_warn_ratio": (0.0, 1.0),
+    "diagnostics.silence_warn_s": (0.0, 3600.0),
+    "diagnostics.withheld_error_s": (0.0, 3600.0),
+}
+
+
+def declare(node: Node) -> tuple[SegmentConfig, InferenceConfig]:
+    """Declare every parameter and return the values in force.
+
+    The node must have been made with automatically_declare_parameters_from_overrides, which is how
+    misspelt ones are found. Raises ConfigError for an unknown name, a wrong type or a value out of range.
+    """
+    _reject_unknown(node)
+    return _declared(node, SegmentConfig), _declared(node, InferenceConfig)
+
+
+def names() -> list[str]:
+    """Every parameter of the node, but those of rclpy."""
+    return [name for cls in (SegmentConfig, InferenceConfig) for name, _, _ in _settings(cls)]
+
+
+def chosen(values: Sequence[str] | None) -> tuple[str, ...]:
+    """The strings that are not empty: ROS cannot tell the type of an empty list, so [""] stands for it."""
+    return tuple(value for value in values or () if value)
+
+
+def _settings(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Name, default and description of every setting of a dataclass tree."""
+    defaults = cls()
+    for f in dataclasses.fields(cls):
+        default = getattr(defaults, f.name)
+        if dataclasses.is_dataclass(default):
+            yield from _settings(type(default), f"{prefix}{f.name}.")
+        else:
+            yield prefix + f.name, default, f.metadata["help"]
+
+
+def _reject_unknown(node: Node) -> None:
+    """Undeclares the known ones that were given, so that they can be declared with a descriptor."""
+    known = names()
+    for name in node.get_parameters_by_prefix(""):
+        if name in known:
+            node.undeclare_parameter(name)
+        elif not name.startswith(_OF_RCLPY):
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise ConfigError(f"unknown parameter '{name}'{hint}")
+
+
+def _declared(node: Node, cls: type[T]) -> T:
+    content: dict[str, Any] = {}
+    for name, default, description in _settings(cls):
+        *parents, last = name.split(".")
+        section = content
+        for parent in parents:
+            section = section.setdefault(parent, {})
+        section[last] = _declare_one(node, name, default, description)
+    return from_dict(cls, content)
+
+
+def _declare_one(node: Node, name: str, default: Any, description: str) -> Any:
+    is_list = isinstance(default, tuple)
+    try:
+        parameter = node.declare_parameter(
+            name, list(default) if is_list else default, _descriptor(name, default, description)
+        )
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        raise ConfigError(f"parameter '{name}': {error}") from error
+    return chosen(parameter.value) if is_list else parameter.value
+
+
+def _descriptor(name: str, default: Any, description: str) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=description, read_only=name not in AT_RUN_TIME)
+    if name in RANGES:
+        low, high = RANGES[name]
+        if isinstance(default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        else:
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+    return descriptor
