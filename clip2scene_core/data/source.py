@@ -23,11 +23,11 @@ class FrameSource(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Frame:
-        """Frame `index`, read from disk now; raises IndexError past the end, DataError where a file is bad."""
+        """Frame `index`, read now. Raises IndexError past the end, DataError where a file is bad."""
         ...
 
     def mounting(self, index: int) -> Mapping[str, SE3]:
-        """`base_from_sensor` by frame id (scan and images) for frame `index`: the calibration of the vehicle."""
+        """`base_from_sensor` by frame id (scan and images) for frame `index`: the vehicle's calibration."""
         ...
 
 

@@ -1,0 +1,89 @@
+"""Single files of recordings; whatever is wrong with one is a DataError that names it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clip2scene_core.errors import DataError
+
+
+def read_points(path: Path, columns: int) -> np.ndarray:
+    """(N, columns) float32 of a file that holds nothing else, such as KITTI's .bin."""
+    return _read_array(path, np.dtype("<f4"), columns, f"points of {columns} float32").reshape(-1, columns)
+
+
+def read_class_ids(path: Path, dtype: str, points: int) -> np.ndarray:
+    """(points,) raw class ids of `dtype`, one per point of the scan that they belong to."""
+    ids = _read_array(path, np.dtype(dtype), 1, f"{np.dtype(dtype).name} labels")
+    if len(ids) != points:
+        raise DataError(
+            f"{path} has {len(ids)} labels but its scan has {points} points: not of the same scan?"
+        )
+    return ids
+
+
+def _read_array(path: Path, dtype: np.dtype, columns: int, what: str) -> np.ndarray:
+    data = _read(path)
+    if len(data) % (columns * dtype.itemsize):
+        raise DataError(
+            f"{path} has {len(data)} bytes, no whole number of {what}: truncated or another format?"
+        )
+    return np.frombuffer(data, dtype)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} is no whole image: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8."""
+    try:
+        return _read(path).decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text file: {error}") from error
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    try:
+        return json.loads(_read(path))
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON file: {error}") from error
+
+
+def read_numbers(path: Path, columns: int) -> np.ndarray:
+    """(N, columns) float64 of a text file with that many numbers a line."""
+    lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
+    for number, line in enumerate(lines, start=1):
+        if len(line) != columns:
+            raise DataError(f"{path} line {number} has {len(line)} numbers, expected {columns}")
+    try:
+        return np.array(lines, np.float64).reshape(-1, columns)
+    except ValueError as error:
+        raise DataError(f"{path} holds something that is no number: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _missing(path: Path) -> DataError:
+    return DataError(f"{path} does not exist: the recording is incomplete or its root is another folder")

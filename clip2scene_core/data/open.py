@@ -1,0 +1,49 @@
+"""From the name of a format and a folder to a source of frames."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from clip2scene_core.data.source import FrameSource
+from clip2scene_core.errors import ConfigError, DataError
+
+SOURCES: dict[str, tuple[str, str]] = {
+    "nuscenes": ("nuscenes", "NuscenesSource"),
+    "kitti-raw": ("kitti_raw", "KittiRawSource"),
+    "semantic-kitti": ("semantic_kitti", "SemanticKittiSource"),
+    "rosbag": ("rosbag", "RosbagSource"),
+}
+"""Module and class by kind."""
+
+
+def open_source(kind: str, root: Path | str | None = None, **options: Any) -> FrameSource:
+    """The recording at `root`; `options` are those of the kind's class.
+
+    `simulated` without a root is a drive made on the fly, with a root a folder of simulated sweeps.
+    Raises ConfigError for an unknown kind or option, DataError where the recording is not what the kind
+    promises.
+    """
+    build = _builder(kind, root)
+    positional = () if root is None else (Path(root),)
+    known = list(inspect.signature(build).parameters)[len(positional) :]
+    if unknown := [name for name in options if name not in known]:
+        raise ConfigError(f"source {kind} has no option '{unknown[0]}'; it has {', '.join(known) or 'none'}")
+    return build(*positional, **options)
+
+
+def _builder(kind: str, root: Path | str | None) -> Callable[..., FrameSource]:
+    if kind == "simulated":
+        module, name = ("simulated", "SimulatedSource") if root is None else ("sweeps", "SweepFiles")
+    elif kind not in SOURCES:
+        raise ConfigError(f"source '{kind}' is unknown; known are {', '.join([*SOURCES, 'simulated'])}")
+    elif root is None:
+        raise ConfigError(f"source {kind} needs a root, the folder of the recording")
+    elif not Path(root).exists():
+        raise DataError(f"{root} does not exist")
+    else:
+        module, name = SOURCES[kind]
+    return getattr(import_module(f"clip2scene_core.data.{module}"), name)
