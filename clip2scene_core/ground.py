@@ -18,8 +18,9 @@ def ground_height(xyz: np.ndarray) -> np.ndarray:
     """(N,) float32: z in metres of the ground below (or above) each of the points (N, 3), all finite.
 
     The 5 % quantile of the heights in each 2 m cell, freed of cells that only hold echoes from below
-    the street, under the steepest surface that no ground exceeds: the lower envelope of cones of slope
-    0.2 on all cells. Cells without ground of their own (roofs, hedges) so get that of their surroundings.
+    the street, with the nearest cell's height where nothing was seen, under the steepest surface that no
+    ground exceeds: the lower envelope of cones of slope 0.2 on all cells. Cells without ground of their
+    own (roofs, hedges) so get that of their surroundings.
     """
     if len(xyz) == 0:
         return np.zeros(0, np.float32)
@@ -29,15 +30,13 @@ def ground_height(xyz: np.ndarray) -> np.ndarray:
     cell = position.astype(np.int32)
     rows, columns = cell.max(axis=0) + 1
     lowest = _lowest_by_cell(cell[:, 0] * columns + cell[:, 1], xyz[:, 2], rows * columns)
-    surface = _slope_limited(_without_echoes(lowest.reshape(rows, columns)))
-    return ndimage.map_coordinates(
-        surface, position.T - 0.5, order=1, mode="nearest", output=np.float32
-    )
+    surface = _slope_limited(_filled(_without_echoes(lowest.reshape(rows, columns))))
+    return ndimage.map_coordinates(surface, position.T - 0.5, order=1, mode="nearest", output=np.float32)
 
 
 def _lowest_by_cell(cell: np.ndarray, z: np.ndarray, count: int) -> np.ndarray:
     """(count,) float32: the 5 % quantile of z by cell; inf where there are no points."""
-    millimetres = np.clip(z * 1000, -(1 << 30), 1 << 30).astype(np.int64) + (1 << 31)
+    millimetres = np.floor(np.clip(z * 1000, -(1 << 30), 1 << 30)).astype(np.int64) + (1 << 31)
     by_cell_and_height = np.sort((cell.astype(np.int64) << 32) | millimetres)
     points = np.bincount(cell, minlength=count)
     first = np.cumsum(points) - points
@@ -57,9 +56,17 @@ def _without_echoes(lowest: np.ndarray) -> np.ndarray:
     around = np.lib.stride_tricks.sliding_window_view(padded, (5, 5)).reshape(*lowest.shape, 25)
     around = np.sort(around, axis=-1)
     present = np.isfinite(around).sum(axis=-1)
-    quartile = np.take_along_axis(around, (present // 4)[..., None] % 25, axis=-1)[..., 0]
+    quartile = np.take_along_axis(around, (present // 4)[..., None], axis=-1)[..., 0]
     echo = (lowest < quartile - 2 * CELL_M * MAX_SLOPE) | (present < 4)
-    return lowest if echo.all() else np.where(echo, np.inf, lowest)
+    kept = np.where(echo, np.inf, lowest)
+    return kept if np.isfinite(kept).any() else lowest
+
+
+def _filled(lowest: np.ndarray) -> np.ndarray:
+    """Gives every cell without a height that of the nearest cell with one."""
+    unseen = np.isinf(lowest)
+    nearest = ndimage.distance_transform_edt(unseen, return_distances=False, return_indices=True)
+    return lowest[tuple(nearest)]
 
 
 def _slope_limited(lowest: np.ndarray) -> np.ndarray:
