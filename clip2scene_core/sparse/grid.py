@@ -100,8 +100,8 @@ class VoxelGrid:
         only in z are next to each other in key order, so one search serves the three of a column.
         """
         keys, order = self._sorted_keys
-        below = torch.arange(1, len(self), device=self.device)[keys[1:] == keys[:-1] + 1]
-        after = [(order[below], order[below - 1])]
+        below = (keys[1:] == keys[:-1] + 1).nonzero()[:, 0]
+        after = [(order[below + 1], order[below])]
         for dx, dy in HALF_COLUMNS:
             after += _column_pairs(keys, order, _pack_offset(dx, dy, -1))
         before = [(rows_out, rows_in) for rows_in, rows_out in reversed(after)]

@@ -1,13 +1,15 @@
 """Sparse convolutions by spconv: the fast engine on a GPU, and forward only on a CPU.
 
 spconv multiplies; the tables are this project's own, so rows, offsets and negative coordinates mean the
-same as in the other engines. On a CPU its backward pass gives wrong weight gradients (spconv 2.3.8), so
-training there is refused.
+same as in the other engines. Two defects of spconv 2.3.8 on a CPU are kept away from users: its backward
+pass gives wrong weight gradients, so training there is refused; its scatter loses rows when two threads
+share it, so it runs on one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -72,7 +74,8 @@ class SpconvEngine:
         """Gather, multiply, scatter, offset by offset."""
         table, counts = self._table(pairs, _pair_lists)
         has_centre = pairs.identity is not None
-        return self._ops.indice_conv(features, filters, table, counts, pairs.num_out, False, has_centre)
+        with _one_thread():
+            return self._ops.indice_conv(features, filters, table, counts, pairs.num_out, False, has_centre)
 
     def _on_gpu(self, features: Tensor, filters: Tensor, pairs: KernelMap, trains: bool) -> Tensor:
         """One implicit matrix product over all offsets, rows with the same neighbours side by side."""
@@ -123,6 +126,16 @@ class NeighbourTable:
 
 ALL_OFFSETS = np.array([0xFFFFFFFF], dtype=np.uint32)
 """spconv's mask of the offsets that one launch computes."""
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _neighbour_tables(pairs: KernelMap) -> tuple[NeighbourTable, NeighbourTable]:
