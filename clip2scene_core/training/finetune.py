@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
@@ -20,7 +21,8 @@ from clip2scene_core.data.source import FrameSource
 from clip2scene_core.errors import MissingExtraError
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.losses import cross_entropy, lovasz_softmax
-from clip2scene_core.student import classify
+from clip2scene_core.sparse import SparseVoxels
+from clip2scene_core.student import MinkUNet, classify
 from clip2scene_core.training.samples import StepSampler, TrainingSamples, class_weights, collate_samples
 from clip2scene_core.training.state import RunState, load_state, save_state
 
@@ -60,12 +62,10 @@ def finetune(
     optimizer = torch.optim.AdamW(
         student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    student, optimizer = fabric.setup(student, optimizer)
-    average = AveragedModel(
-        student.module, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
-    )
+    learner, optimizer = fabric.setup(SemanticLearner(student), optimizer)
+    average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)
     content = to_dict(config)
-    done = load_state(folder, content, student.module, average, optimizer) or RunState(
+    done = load_state(folder, content, student, average, optimizer) or RunState(
         step=0, seconds=0.0, config=content
     )
     (folder / CONFIG_FILE).write_text(yaml.safe_dump(content, sort_keys=False))
@@ -83,31 +83,31 @@ def finetune(
     def state() -> RunState:
         return RunState(step=step, seconds=done.seconds + time.monotonic() - started, config=content)
 
-    student.train()
+    learner.train()
     try:
         for voxels, target in loader:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(settings, step)
-            output = student(voxels.to(device))
             target = target.to(device)
-            scores = classify(output.semantic, text, phrase_class, classes) / config.student.temperature
+            semantic = learner(voxels.features.to(device), voxels.coordinates.to(device))
+            scores = classify(semantic, text, phrase_class, classes) / config.student.temperature
             entropy = cross_entropy(scores, target, weight)
             lovasz = lovasz_softmax(scores, target)
             fabric.backward(entropy + settings.lovasz * lovasz)
-            fabric.clip_gradients(student, optimizer, max_norm=10.0)
+            fabric.clip_gradients(learner, optimizer, max_norm=10.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            average.update_parameters(student.module)
+            average.update_parameters(student)
             step += 1
             losses = {"cross_entropy": float(entropy.detach()), "lovasz": float(lovasz.detach())}
             with (folder / LOG_FILE).open("a") as log:
                 log.write(json.dumps({"step": step, **losses}) + "\n")
             report(step, losses)
             if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
-                save_state(folder, state(), student.module, average, optimizer)
+                save_state(folder, state(), student, average, optimizer)
                 saved = time.monotonic()
     finally:
-        save_state(folder, state(), student.module, average, optimizer)
+        save_state(folder, state(), student, average, optimizer)
 
     path = folder / CHECKPOINT_FILE
     finished = Checkpoint(
@@ -121,6 +121,18 @@ def finetune(
     )
     save(finished, path)
     return path
+
+
+class SemanticLearner(nn.Module):
+    """The semantic head of a student as a function of plain tensors, which Fabric can wrap."""
+
+    def __init__(self, student: MinkUNet) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, features: Tensor, coordinates: Tensor) -> Tensor:
+        """(V, D) of voxels with features (V, F) at coordinates (V, 4)."""
+        return self.student(SparseVoxels.from_coordinates(features, coordinates)).semantic
 
 
 def learning_rate(settings: TrainingConfig, step: int) -> float:
