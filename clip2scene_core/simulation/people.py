@@ -1,5 +1,7 @@
 """People on foot and on two wheels, posed by where their hips, hands and feet are; they look along +x."""
 
+# ruff: noqa: RUF005 - a tuple after + is added to an array here
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from clip2scene_core.simulation.solids import (
     tube,
     tubes,
 )
-from clip2scene_core.simulation.vehicles import TwoWheeler, upright_bicycle, upright_motorcycle
+from clip2scene_core.simulation.two_wheelers import TwoWheeler, upright_bicycle, upright_motorcycle
 
 _SKINS = ((236, 200, 176), (214, 168, 136), (166, 116, 84), (104, 70, 50))
 _HAIR = ((30, 24, 20), (80, 56, 36), (150, 112, 62), (140, 138, 136), (206, 190, 150))
@@ -202,7 +204,7 @@ def _dressed(rng: np.random.Generator, class_name: str, headgear: str, hem: floa
 
 
 def pedestrian(rng: np.random.Generator) -> Mesh:
-    """An adult or child standing or walking, sometimes with coat, skirt, bag, rucksack or umbrella; 1.0-2.3 m high."""
+    """A standing or walking adult or child, some with coat, bag, rucksack or umbrella; 1.05-2.6 m high."""
     child = rng.random() < 0.15
     h = rng.uniform(1.1, 1.5) if child else np.clip(rng.normal(1.72, 0.09), 1.5, 1.95)
     girth = np.clip(rng.normal(1.0, 0.1), 0.82, 1.3)

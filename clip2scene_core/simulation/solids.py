@@ -1,4 +1,4 @@
-"""Solid primitives that the objects of the simulated town are put together from, each built in a few array operations."""
+"""Solid primitives that the objects of the simulated town are put together from, in array operations."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ _BOX_FACES = np.array(
 def lofts(sections: np.ndarray, look: Surface, *, caps: bool = True) -> Mesh:
     """Closed skins over N rows of S rings of P points, sections (N, S, P, 3).
 
-    Each ring turns counter-clockwise about the direction from the first to the last ring. The faces come skin by skin,
-    ring by ring, two per point; the fans that close the ends follow.
+    Each ring turns counter-clockwise about the direction from the first to the last ring. The faces come skin
+    by skin, ring by ring, two per point; the fans that close the ends follow.
     """
     count, rings, points, _ = sections.shape
     ring, point = np.meshgrid(np.arange(rings - 1), np.arange(points), indexing="ij")
@@ -156,7 +156,7 @@ def revolve(
     base: Sequence[float] = (0, 0, 0),
     sides: int = 12,
 ) -> Mesh:
-    """A solid of revolution about the z axis through `base`; profile of (radius, height), from low to high."""
+    """A solid of revolution about the upright through `base`; profile of (radius, height), rising."""
     radius, height = np.asarray(profile, float).T
     angle = 2 * np.pi * np.arange(sides) / sides
     ring = np.stack([np.cos(angle), np.sin(angle), np.zeros(sides)], -1)
@@ -250,7 +250,7 @@ class Cells(NamedTuple):
 
 
 def relief(cells: Cells, looks: Sequence[Surface]) -> Mesh:
-    """A facade that faces -y: rectangles at their own depth, and the reveals between neighbours of another depth.
+    """A facade that faces -y: rectangles at their own depth, and the reveals where the depth changes.
 
     Beyond its edges lies the plane y = 0, so that what stands out of it is closed at the edges too.
     """
@@ -269,7 +269,7 @@ def relief(cells: Cells, looks: Sequence[Surface]) -> Mesh:
 def _reveals(
     depth: np.ndarray, kind: np.ndarray, edges: np.ndarray, spans: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Quads (Q, 4, 3) of (edge, depth, span) and kind (Q,) where the depth (S, E + 1) changes at the edges (E,)."""
+    """Quads (Q, 4, 3) of (edge, depth, span), kinds (Q,) where depth (S, E + 1) changes at the edges."""
     before, behind = depth[:, :-1], depth[:, 1:]
     edge, low = np.meshgrid(edges, spans[:-1])
     high = np.meshgrid(edges, spans[1:])[1]
@@ -305,7 +305,7 @@ def _normalised(vectors: np.ndarray) -> np.ndarray:
 
 
 def torus(radius: float, thickness: float, look: Surface, *, sides: int = 18, tube_sides: int = 5) -> Mesh:
-    """A ring about the y axis, centred on the origin: a tyre, seen along y; `thickness` is the tube's radius."""
+    """A ring about the y axis through the origin, like a tyre; `thickness` is the radius of its tube."""
     around = np.linspace(0, 2 * np.pi, sides + 1)[:, None]
     across = 2 * np.pi * np.arange(tube_sides) / tube_sides
     reach = radius + thickness * np.cos(across)

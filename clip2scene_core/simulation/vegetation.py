@@ -1,4 +1,4 @@
-"""Trees, bushes, hedges and tufts of grass: trunks and branches as tubes, foliage as thousands of loose leaves."""
+"""Trees, bushes, hedges and tufts of grass: wood as tubes, foliage as thousands of loose leaves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BARKS = ((96, 78, 62), (122, 108, 94), (70, 58, 48), (160, 152, 140))
 
 
 def tree(rng: np.random.Generator) -> Mesh:
-    """A tree of one of five habits; 2.5-18 m high. Trunk and main branches are class trunk, leaves vegetation."""
+    """A tree of one of five habits, 3-18 m high; trunk and branches are class trunk, leaves vegetation."""
     habit = pick(rng, (_broadleaf, _street_tree, _conifer, _poplar, _palm), (48, 22, 15, 9, 6))
     return habit(rng)
 
@@ -67,7 +67,7 @@ def _street_tree(rng: np.random.Generator) -> Mesh:
 
 
 def _crowned(rng: np.random.Generator, height: float, *, bole: float, spread: float, branches: int) -> Mesh:
-    """Trunk, branches and leaves; `bole` is the free share of the trunk, `spread` the crown's radius over the height."""
+    """Trunk, branches, leaves; `bole`: free share of the trunk, `spread`: crown radius over the height."""
     radius = rng.uniform(0.011, 0.021) * height + 0.03
     trunk = _trunk_path(rng, 0.8 * height)
     reach = spread * height
@@ -218,7 +218,7 @@ def _disc(rng: np.random.Generator, count: int, radius: float) -> np.ndarray:
 
 
 def hedge(rng: np.random.Generator, length_m: float) -> Mesh:
-    """A hedge along x from 0 to `length_m`, 0.6-2.2 m high, 0.4-1.2 m thick, clipped or overgrown, class vegetation."""
+    """A clipped or overgrown hedge along x from 0 to `length_m`, 0.5-2.9 m high; class vegetation."""
     height, thickness = rng.uniform(0.6, 2.1), rng.uniform(0.4, 1.1)
     rough = pick(rng, (rng.uniform(0.02, 0.06), rng.uniform(0.06, 0.2)))
     look = _leaf_look(rng)
