@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -19,11 +21,12 @@ from clip2scene_core.errors import ConfigError
 T = TypeVar("T")
 
 
-def setting(default: Any, help: str) -> Any:  # noqa: A002 - the word that every CLI library uses
-    """A field with its description, which the CLI and the ROS parameters show."""
+def setting(default: Any, help: str, *, least: float = -math.inf, most: float = math.inf) -> Any:
+    """A field with its description, which the CLI and the ROS parameters show, and the limits of a number."""
+    metadata = {"help": help, "least": least, "most": most}
     if isinstance(default, type):
-        return field(default_factory=default, metadata={"help": help})
-    return field(default=default, metadata={"help": help})
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +34,14 @@ class StudentConfig:
     """The 3D network and its input; a checkpoint carries it."""
 
     variant: int = setting(18, "MinkUNet depth: 14, 18 or 34")
-    width: float = setting(1.0, "multiplies the number of channels of every layer")
-    embedding_dim: int = setting(512, "size of the joint space of points and text")
-    voxel_m: float = setting(0.1, "edge of a voxel in metres")
-    range_m: float = setting(80.0, "points further away horizontally are not labelled")
+    width: float = setting(1.0, "multiplies the number of channels of every layer", least=0.01)
+    embedding_dim: int = setting(512, "size of the joint space of points and text", least=1)
+    voxel_m: float = setting(0.1, "edge of a voxel in metres", least=0.01)
+    range_m: float = setting(
+        80.0, "points further away horizontally are not labelled", least=1.0, most=1000.0
+    )
     intensity: bool = setting(False, "whether the intensity of a point is an input")
-    temperature: float = setting(0.07, "divides the cosine before the softmax over classes")
+    temperature: float = setting(0.07, "divides the cosine before the softmax over classes", least=1e-3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,32 +49,36 @@ class AugmentConfig:
     """How training varies a scan; see augment.py."""
 
     rotate: bool = setting(True, "turn about the vertical by any angle, and mirror")
-    scale: float = setting(0.1, "largest change of size, as a share")
-    tilt_deg: float = setting(2.0, "largest tilt of the ground")
-    wave_m: float = setting(0.3, "largest height of long waves added to the ground")
-    crown_m: float = setting(0.15, "largest height of a cambered street")
-    jitter_m: float = setting(0.02, "standard deviation of noise on every point")
-    drop: float = setting(0.5, "largest share of points that are left out")
+    scale: float = setting(0.1, "largest change of size, as a share", least=0.0, most=0.9)
+    tilt_deg: float = setting(2.0, "largest tilt of the ground", least=0.0, most=45.0)
+    wave_m: float = setting(0.3, "largest height of long waves added to the ground", least=0.0)
+    crown_m: float = setting(0.15, "largest height of a cambered street", least=0.0)
+    jitter_m: float = setting(0.02, "standard deviation of noise on every point", least=0.0)
+    drop: float = setting(0.5, "largest share of points that are left out", least=0.0, most=0.99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
     """One training run."""
 
-    seed: int = setting(0, "of weights, order and augmentation")
-    steps: int = setting(2000, "optimiser steps in all")
-    batch: int = setting(4, "scans a step")
-    learning_rate: float = setting(2e-3, "highest learning rate, reached after the warm-up")
-    weight_decay: float = setting(0.02, "of AdamW")
-    warmup: float = setting(0.05, "share of the steps in which the learning rate rises")
-    average: float = setting(0.99, "decay of the moving average of the weights, which is what is kept")
-    lovasz: float = setting(1.0, "weight of the Lovasz-softmax loss beside cross-entropy")
+    seed: int = setting(0, "of weights, order and augmentation", least=0)
+    steps: int = setting(2000, "optimiser steps in all", least=1)
+    batch: int = setting(4, "scans a step", least=1)
+    learning_rate: float = setting(2e-3, "highest learning rate, reached after the warm-up", least=0.0)
+    weight_decay: float = setting(0.02, "of AdamW", least=0.0)
+    warmup: float = setting(0.05, "share of the steps in which the learning rate rises", least=0.0, most=1.0)
+    average: float = setting(
+        0.99, "decay of the moving average of the weights, which is what is kept", least=0.0, most=1.0
+    )
+    lovasz: float = setting(1.0, "weight of the Lovasz-softmax loss beside cross-entropy", least=0.0)
     rare: float = setting(0.5, "exponent of the class weights 1/frequency; 0 weighs all points alike")
     engine: str = setting("torch", "sparse-convolution engine; on a CPU only torch has gradients")
     device: str = setting("auto", "auto, cpu or cuda")
     precision: str = setting("32-true", "Lightning Fabric's precision, such as bf16-mixed")
-    loaders: int = setting(1, "processes that prepare scans")
-    checkpoint_minutes: float = setting(3.0, "how often the state is saved, so that a run can be resumed")
+    loaders: int = setting(1, "processes that prepare scans", least=0)
+    checkpoint_minutes: float = setting(
+        3.0, "how often the state is saved, so that a run can be resumed", least=0.0
+    )
     augment: AugmentConfig = setting(AugmentConfig, "how a scan is varied")
 
 
@@ -80,10 +89,13 @@ class InferenceConfig:
     checkpoint: str = setting("", "path of a .safetensors file; empty for the one of the package")
     device: str = setting("auto", "auto, cpu or cuda")
     engine: str = setting("auto", "sparse-convolution engine: auto, spconv or torch")
-    threads: int = setting(0, "CPU threads of the network; 0 leaves it to torch")
-    sweeps: int = setting(0, "earlier sweeps that vote on the labels of a scan")
+    threads: int = setting(0, "CPU threads of the network; 0 leaves it to torch", least=0)
+    sweeps: int = setting(0, "earlier sweeps that vote on the labels of a scan", least=0)
     scan_statistics: float = setting(
-        0.5, "share of the scan's own statistics in the normalisation layers, 0 (those of training) to 1"
+        0.5,
+        "share of the scan's own statistics in the normalisation layers, 0 (those of training) to 1",
+        least=0.0,
+        most=1.0,
     )
 
 
@@ -99,33 +111,47 @@ class RunConfig:
 def from_dict(cls: type[T], content: Mapping[str, Any] | None, *, where: str = "") -> T:
     """A dataclass tree from nested mappings; absent keys keep their defaults.
 
-    Raises ConfigError for an unknown key (with the nearest known one) or a value of the wrong type.
+    Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong type or one
+    outside its limits.
     """
-    if not isinstance(content or {}, Mapping):
+    content = {} if content is None else content
+    if not isinstance(content, Mapping):
         raise ConfigError(f"{where or cls.__name__} must be a mapping of settings, got {content!r}")
     hints = get_type_hints(cls)
-    known = {f.name for f in dataclasses.fields(cls)}
+    known = {f.name: f for f in dataclasses.fields(cls)}
     values = {}
-    for key, value in (content or {}).items():
+    for key, value in content.items():
         name = f"{where}.{key}" if where else str(key)
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(sorted(known))}"
             raise ConfigError(f"unknown setting '{name}'{hint}")
         values[key] = _typed(hints[key], value, name)
+        if isinstance(values[key], int | float):
+            limits = known[key].metadata
+            _check_limits(values[key], name, least=limits["least"], most=limits["most"])
     return cls(**values)
 
 
 def _typed(hint: Any, value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value, where=name)
-    if get_origin(hint) is tuple and isinstance(value, list | tuple):
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"setting '{name}' must be a list, got {value!r}")
         return tuple(_typed(get_args(hint)[0], item, name) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
+        with suppress(ValueError):  # YAML 1.1 reads 2e-3, without a dot, as text
+            return float(value)
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
         raise ConfigError(f"setting '{name}' must be {hint.__name__}, got {value!r}")
     return value
+
+
+def _check_limits(value: float, name: str, *, least: float, most: float) -> None:
+    if not least <= value <= most:
+        limits = f"between {least} and {most}" if most < math.inf else f"at least {least}"
+        raise ConfigError(f"setting '{name}' must be {limits}, got {value}")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -138,9 +164,12 @@ def load(cls: type[T], path: Path | str | None, overrides: Iterable[str] = ()) -
     content: dict[str, Any] = {}
     if path is not None:
         try:
-            content = yaml.safe_load(Path(path).read_text()) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"cannot read configuration {path}: {' '.join(str(error).split())}") from error
+            content = _parsed(Path(path).read_text(), f"configuration {path}")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read configuration {path}: {error}") from error
+    content = {} if content is None else content
+    if not isinstance(content, dict):
+        raise ConfigError(f"configuration {path} must be a mapping of settings, got {content!r}")
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator:
@@ -148,8 +177,16 @@ def load(cls: type[T], path: Path | str | None, overrides: Iterable[str] = ()) -
         *parents, last = key.split(".")
         section = content
         for parent in parents:
-            section = section.setdefault(parent, {})
+            section[parent] = {} if section.get(parent) is None else section[parent]
+            section = section[parent]
             if not isinstance(section, dict):
                 raise ConfigError(f"override '{override}': '{parent}' is a value, not a group of settings")
-        section[last] = yaml.safe_load(value)
+        section[last] = _parsed(value, f"override '{override}'")
     return from_dict(cls, content)
+
+
+def _parsed(text: str, what: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{what} is no YAML: {' '.join(str(error).split())}") from error

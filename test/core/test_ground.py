@@ -67,7 +67,7 @@ def test_a_slope_is_its_ground_to_within_half_a_cell(slope):
     inner = (np.abs(xyz[:, 0]) < 27) & (np.abs(xyz[:, 1]) < 17)
     assert error[inner].max() < MILLIMETRE, "the low quantile of a slope lies below its middle"
     assert np.ptp(error[inner]) < 0.05, (
-        "the error is the same everywhere: heights above ground keep their order"
+        "the same everywhere, so heights keep their order"
     )
 
 
