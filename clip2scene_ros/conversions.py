@@ -80,7 +80,7 @@ def label_info(label_set: LabelSet, header: Header) -> LabelInfo:
 
 
 def legend(label_set: LabelSet, header: Header) -> MarkerArray:
-    """A column of coloured squares and class names to the left of the sensor; the old one is cleared first."""
+    """A column of coloured squares and class names to the left of the sensor; clears the old one first."""
     markers = [Marker(header=header, action=Marker.DELETEALL)]
     for row, c in enumerate(label_set.classes):
         square = _legend_marker(header, "colour", row, left_m=20.0)

@@ -67,7 +67,7 @@ class SegmentNode(Node):
         **node_options: Any,
     ) -> None:
         """Raises Clip2SceneError where a parameter or the checkpoint is unusable."""
-        super().__init__("segment", automatically_declare_parameters_from_overrides=True, **node_options)
+        super().__init__("segment", **node_options)
         self._config, inference = parameters.declare(self)
         self._whole = (make_segmenter or _from_checkpoint)(inference)
         self._segmenter = self._with_classes(self._config.classes)
@@ -81,8 +81,9 @@ class SegmentNode(Node):
         self._worker = NewestOnlyWorker(
             self._label, on_drop=lambda job: self._diagnostics.dropped(), on_error=self._report_failure
         )
-        self._buffer = Buffer()
-        self._listener = TransformListener(self._buffer, self)
+        buffer, timeout_s = Buffer(), self._config.tf_timeout_ms / 1e3
+        self._listener = TransformListener(buffer, self)
+        self._transforms = Transforms(buffer, timeout_s=timeout_s, stop=self._worker.stopping)
         self._framer = self._make_framer(inference.sweeps)
         self._subscribe()
         self._timer = self.create_timer(self._config.diagnostics.period_s, self._publish_diagnostics)
@@ -94,14 +95,14 @@ class SegmentNode(Node):
         super().destroy_node()
 
     def _make_framer(self, sweeps: int) -> Framer:
-        config, timeout_s = self._config, self._config.tf_timeout_ms / 1e3
+        config = self._config
         return Framer(
-            Transforms(self._buffer, timeout_s=timeout_s, stop=self._worker.stopping),
+            self._transforms,
             fixed_frame=config.fixed_frame,
             cameras=config.cameras,
             sweeps=sweeps,
             sweep_age_s=config.sweep_age_s,
-            tolerance_s=timeout_s,
+            tolerance_s=config.tf_timeout_ms / 1e3,
         )
 
     def _advertise(self) -> None:
@@ -133,16 +134,19 @@ class SegmentNode(Node):
 
     def _on_scan(self, cloud: PointCloud2, images: dict[str, Any]) -> None:
         self._diagnostics.arrived()
-        self._forget_the_future(stamp_ns(cloud))
+        self._follow_time(stamp_ns(cloud), cloud.header.frame_id)
         if self._labelled.get_subscription_count():
             self._worker.submit(Job(cloud=cloud, images=images, arrived_s=time.monotonic()))
 
-    def _forget_the_future(self, now_ns: int) -> None:
-        """A bag that starts again would find its transforms older than those of its end, and lose them."""
-        if now_ns < self._last_stamp_ns - _TIME_JUMP_NS:
-            self.get_logger().info("time jumped back: transforms are forgotten")
-            self._buffer.clear()
+    def _follow_time(self, now_ns: int, frame_id: str) -> None:
+        """A bag that starts again finds the transforms of its end; tf2 would refuse its new ones as old."""
+        jumped_back = now_ns < self._last_stamp_ns - _TIME_JUMP_NS
         self._last_stamp_ns = now_ns
+        if jumped_back:
+            newest_ns = self._transforms.newest_ns(self._config.fixed_frame, frame_id)
+            if newest_ns is not None and newest_ns > now_ns + _TIME_JUMP_NS:
+                self.get_logger().info("time jumped back: transforms are forgotten")
+                self._transforms.restart()
 
     def _label(self, job: Job) -> None:
         """In the worker's thread: one scan from message to message."""

@@ -43,7 +43,7 @@ class SegmentConfig:
     fixed_frame: str = setting("odom", "frame in which the world stands still, for ego motion")
     tf_timeout_ms: float = setting(100.0, "how long a scan waits for its transforms")
     sweep_age_s: float = setting(2.0, "earlier sweeps older than this are not used")
-    diagnostics: DiagnosticsConfig = setting(DiagnosticsConfig, "what /diagnostics reports")
+    diagnostics: DiagnosticsConfig = dataclasses.field(default_factory=DiagnosticsConfig)
 
     def __post_init__(self) -> None:
         if self.image_transport not in IMAGE_TRANSPORTS:
@@ -72,8 +72,7 @@ RANGES: dict[str, tuple[float, float]] = {
 def declare(node: Node) -> tuple[SegmentConfig, InferenceConfig]:
     """Declare every parameter and return the values in force.
 
-    The node must have been made with automatically_declare_parameters_from_overrides, which is how
-    misspelt ones are found. Raises ConfigError for an unknown name, a wrong type or a value out of range.
+    Raises ConfigError for an unknown name, a wrong type or a value out of range.
     """
     _reject_unknown(node)
     return _declared(node, SegmentConfig), _declared(node, InferenceConfig)
@@ -101,12 +100,13 @@ def _settings(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
 
 
 def _reject_unknown(node: Node) -> None:
-    """Undeclares the known ones that were given, so that they can be declared with a descriptor."""
+    """rclpy ignores a misspelt parameter in silence, and has no public list of those that were given.
+
+    (The option automatically_declare_parameters_from_overrides has one, but fails on an empty list.)
+    """
     known = names()
-    for name in node.get_parameters_by_prefix(""):
-        if name in known:
-            node.undeclare_parameter(name)
-        elif not name.startswith(_OF_RCLPY):
+    for name in getattr(node, "_parameter_overrides", ()):
+        if name not in known and not name.startswith(_OF_RCLPY):
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise ConfigError(f"unknown parameter '{name}'{hint}")

@@ -72,6 +72,17 @@ class Transforms:
             if hopeless or not wait or time.monotonic() > deadline or self._stop.wait(_POLL_S):
                 raise failure
 
+    def newest_ns(self, target: str, source: str) -> int | None:
+        """Time of the newest transform between two frames (0: both are fixed); None where there is none."""
+        try:
+            return self._buffer.get_latest_common_time(target, source).nanoseconds
+        except TransformException:
+            return None
+
+    def restart(self) -> None:
+        """Forget every transform that moves."""
+        self._buffer.clear()
+
     def _explain(self, target: str, source: str, stamp_ns: int, error: TransformException) -> TransformError:
         what = f"no transform from '{source}' to '{target}'"
         for frame in (target, source):
@@ -80,9 +91,8 @@ class Transforms:
                     f"{what}: unknown frame '{frame}', nothing on /tf or /tf_static names it",
                     Failure.UNKNOWN_FRAME,
                 )
-        try:
-            newest_ns = self._buffer.get_latest_common_time(target, source).nanoseconds
-        except TransformException:
+        newest_ns = self.newest_ns(target, source)
+        if newest_ns is None:
             return TransformError(
                 f"{what}: the two frames are not connected in the TF tree", Failure.NOT_CONNECTED
             )

@@ -8,7 +8,51 @@ import os
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
 import pytest
+
+from clip2scene_core.errors import ConfigError
+from clip2scene_core.labels import LabelSet
+from clip2scene_core.types import Frame, SemanticLabels
+
+WAIT_S = 15.0
+
+
+class FakeSegmenter:
+    """Answers with the first class below z = 0 and with the last one above; remembers the frames."""
+
+    def __init__(self, label_set: LabelSet) -> None:
+        self.label_set = label_set
+        self.frames: list[Frame] = []
+        self.failure: Exception | None = None
+        self.running = threading.Event()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def segment(self, frame: Frame, stages: Callable) -> SemanticLabels:
+        with stages("network"):
+            self.running.set()
+            assert self.gate.wait(WAIT_S)
+            self.frames.append(frame)
+            if self.failure is not None:
+                raise self.failure
+            finite = np.isfinite(frame.scan.xyz).all(axis=1)
+            classes = self.label_set.ids[np.where(frame.scan.xyz[:, 2] < 0, 0, -1)]
+            return SemanticLabels(
+                class_id=np.where(finite, classes, self.label_set.ignore_id).astype(np.uint16),
+                probability=np.where(finite, 0.75, 0.0).astype(np.float32),
+            )
+
+    def with_classes(self, names: Sequence[str]) -> FakeSegmenter:
+        unknown = [name for name in names if name not in self.label_set.names]
+        if unknown:
+            raise ConfigError(f"class '{unknown[0]}' is not in the checkpoint")
+        chosen = tuple(c for name in names for c in self.label_set.classes if c.name == name)
+        return FakeSegmenter(replace(self.label_set, classes=chosen, maps={}))
 
 
 @pytest.fixture
@@ -22,10 +66,18 @@ def ros_context():
 
 
 @pytest.fixture
-def ros_node(ros_context):
-    """A bare node."""
-    import rclpy
+def bench():
+    """Makes nodes with stand-in networks, each beside a robot; cleans up after the test."""
+    pytest.importorskip("tf2_ros", reason="ROS 2 is not installed")
+    from robot import Bench
 
-    node = rclpy.create_node("test", context=ros_context)
-    yield node
-    node.destroy_node()
+    benches: list[Bench] = []
+
+    def make(*, subscribe: bool = True, **parameters) -> Bench:
+        segmenter = FakeSegmenter(LabelSet.named("street"))
+        benches.append(Bench(segmenter, parameters, subscribe=subscribe))
+        return benches[-1]
+
+    yield make
+    for made in benches:
+        made.close()

@@ -101,7 +101,14 @@ def test_big_endian_input_becomes_native() -> None:
     data = struct.pack(">ffff", 1.5, -2.5, 3.5, 0.25)
     fields = [field(name, 4 * i, PointField.FLOAT32) for i, name in enumerate(("x", "y", "z", "intensity"))]
     cloud = PointCloud2(
-        header=header(), height=1, width=1, fields=fields, point_step=16, row_step=16, is_bigendian=True, data=data
+        header=header(),
+        height=1,
+        width=1,
+        fields=fields,
+        point_step=16,
+        row_step=16,
+        is_bigendian=True,
+        data=data,
     )
     read = point_cloud2.read_points(label(cloud, labels((5, 0.5))))
     assert [float(read[name][0]) for name in ("x", "y", "z", "intensity")] == [1.5, -2.5, 3.5, 0.25]

@@ -15,7 +15,9 @@ class Bench:
 
     def __init__(self, **settings: float) -> None:
         self.now_s = 100.0
-        self.diagnostics = Diagnostics(DiagnosticsConfig(**settings), name="segment: test", clock=lambda: self.now_s)
+        self.diagnostics = Diagnostics(
+            DiagnosticsConfig(**settings), name="segment: test", clock=lambda: self.now_s
+        )
 
     def status(self, *, subscribed: bool = True) -> tuple[bytes, str, dict[str, str]]:
         status = self.diagnostics.status(subscribed=subscribed, details={"label set": "street"})

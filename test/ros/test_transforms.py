@@ -55,7 +55,13 @@ def test_stamp_zero_is_the_newest(buffer) -> None:
 @pytest.mark.parametrize(
     ("target", "source", "time_s", "failure", "text"),
     [
-        ("odom", "velodyne", 101, Failure.UNKNOWN_FRAME, "from 'velodyne' to 'odom': unknown frame 'velodyne'"),
+        (
+            "odom",
+            "velodyne",
+            101,
+            Failure.UNKNOWN_FRAME,
+            "from 'velodyne' to 'odom': unknown frame 'velodyne'",
+        ),
         ("map", "lidar", 101, Failure.UNKNOWN_FRAME, "from 'lidar' to 'map': unknown frame 'map'"),
         ("odom", "", 101, Failure.UNKNOWN_FRAME, "from '' to 'odom': unknown frame ''"),
         ("odom", "island", 101, Failure.NOT_CONNECTED, "from 'island' to 'odom': .* not connected"),
@@ -101,3 +107,12 @@ def test_the_wait_is_bounded_and_can_be_declined_or_ended(buffer) -> None:
 def test_known_frames_are_known(buffer) -> None:
     assert all(transforms(buffer).knows(frame) for frame in ("odom", "base", "lidar", "island"))
     assert not any(transforms(buffer).knows(frame) for frame in ("map", ""))
+
+
+def test_after_a_restart_only_fixed_frames_are_left(buffer) -> None:
+    fresh = transforms(buffer)
+    assert fresh.newest_ns("odom", "lidar") == 102 * S
+    assert fresh.newest_ns("odom", "island") is None
+    fresh.restart()
+    assert fresh.newest_ns("odom", "lidar") is None
+    np.testing.assert_allclose(fresh.lookup("base", "lidar", 5 * S).translation, [0.5, 0, 0])
