@@ -207,7 +207,7 @@ def visible(
     pixels: np.ndarray,
     depth_m: np.ndarray,
     *,
-    cell_px: float = 8.0,
+    cell_px: float | None = None,
     margin_m: float = 0.5,
     margin_ratio: float = 0.05,
 ) -> np.ndarray:
@@ -216,13 +216,17 @@ def visible(
     The LiDAR sits above the cameras and sees over things that hide what lies behind them. A point is
     hidden when the cells of `cell_px` above, below, left and right of its own (three on each side)
     all hold a point nearer by more than `margin_m` + `margin_ratio` x depth. On one surface, however
-    slanted, one side is always farther, so a surface never hides itself. Takes pixels inside the
-    image (see in_image); NaN pixels are not visible.
+    slanted, one side is always farther, so a surface never hides itself. By default a cell is 1.5 times
+    as wide as the points are apart on average. Takes pixels inside the image (see in_image); NaN pixels
+    are not visible.
     """
     shown = np.isfinite(pixels).all(axis=1) & (depth_m > 0)
-    cells = np.floor(pixels[shown] / cell_px).astype(np.int64)
-    if len(cells) == 0:
+    if not shown.any():
         return shown
+    if cell_px is None:
+        area_px = np.prod(np.ptp(pixels[shown], axis=0) + 1.0)
+        cell_px = 1.5 * np.sqrt(area_px / shown.sum())
+    cells = np.floor(pixels[shown] / cell_px).astype(np.int64)
     column, row = (cells - cells.min(axis=0) + 1).T
     depth = depth_m[shown]
     nearest = np.full((row.max() + 2, column.max() + 2), np.inf)
