@@ -15,6 +15,9 @@ from clip2scene_core.errors import ConfigError
 IGNORE = "ignore"
 """The word for `no class` in raw ids and maps."""
 
+SHIPPED = resources.files("clip2scene_core") / "label_sets"
+"""Folder of the label sets that ship with the package."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SemanticClass:
@@ -64,11 +67,15 @@ class LabelSet:
             if not path.is_file():
                 raise ConfigError(f"label set file {name} does not exist")
             return cls.from_dict(yaml.safe_load(path.read_text()))
-        folder = resources.files("clip2scene_core") / "label_sets"
-        known = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
-        if name not in known:
+        if name not in (known := cls.shipped()):
             raise ConfigError(f"label set '{name}' is unknown; known are {', '.join(known)}, or a .yaml file")
-        return cls.from_dict(yaml.safe_load((folder / f"{name}.yaml").read_text()))
+        return cls.from_dict(yaml.safe_load((SHIPPED / f"{name}.yaml").read_text()))
+
+    @staticmethod
+    def shipped() -> tuple[str, ...]:
+        """Names of the label sets that ship with the package."""
+        names = (file.name for file in SHIPPED.iterdir())
+        return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
     @classmethod
     def from_dict(cls, content: Mapping) -> LabelSet:
@@ -151,7 +158,8 @@ class LabelSet:
             return class_id
         if source.name not in self.maps:
             raise ConfigError(
-                f"label set {self.name} has no map from {source.name}; it has {', '.join(self.maps) or 'none'}"
+                f"label set {self.name} has no map from {source.name}; "
+                f"it has {', '.join(self.maps) or 'none'}"
             )
         table = np.full(65536, self.ignore_id, np.uint16)
         for source_name, name in self.maps[source.name].items():

@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from clip2scene_core.errors import DataError
-from clip2scene_core.types import LidarScan
+from clip2scene_core.labels import LabelSet
+from clip2scene_core.types import LidarScan, SemanticLabels
 
 DATATYPES: dict[int, np.dtype] = {
     1: np.dtype("i1"),
@@ -219,6 +220,17 @@ def append_columns(points: np.ndarray, **columns: np.ndarray) -> np.ndarray:
     for name, column in columns.items():
         extended[name] = column
     return extended
+
+
+def append_labels(points: np.ndarray, labels: SemanticLabels, label_set: LabelSet) -> np.ndarray:
+    """`points` (N,) with `label` (uint8, or uint16 where ids need it); predictions also with
+    `probability` float32 and `rgb`, the colours of the classes."""
+    largest = max(label_set.ignore_id, int(label_set.ids.max()))
+    columns = {"label": labels.class_id.astype(np.uint8 if largest <= 255 else np.uint16)}
+    if labels.probability is not None:
+        columns["probability"] = labels.probability.astype(np.float32)
+        columns["rgb"] = pack_rgb(label_set.palette()[labels.class_id])
+    return append_columns(points, **columns)
 
 
 def fields_of(dtype: np.dtype) -> tuple[Field, ...]:

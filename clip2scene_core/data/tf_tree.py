@@ -117,7 +117,7 @@ class TfTree:
             for frame in (target, source):
                 if _plain(frame) not in self.frames:
                     raise CalibrationError(
-                        f"TF: no transform from '{source}' to '{target}': frame '{frame}' is not in the tree; "
+                        f"TF: no transform from '{source}' to '{target}': '{frame}' is not in the tree; "
                         f"it has {', '.join(self.frames) or 'no frames'}"
                     )
             raise CalibrationError(
