@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 from clip2scene_core.geometry import SE3
 
@@ -38,17 +38,30 @@ class Trajectory:
 
     def at(self, times_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rotations (Q, 3, 3) and translations (Q, 3) at times (Q,)."""
-        times_ns = np.clip(np.asarray(times_ns, np.int64), self.times_ns[0], self.times_ns[-1])
         if len(self.times_ns) == 1:
             count = len(times_ns)
             return np.repeat(self.rotations, count, axis=0), np.repeat(self.translations, count, axis=0)
-        since_s = (self.times_ns - self.times_ns[0]) * 1e-9
-        query_s = (times_ns - self.times_ns[0]) * 1e-9
-        first, last = np.searchsorted(since_s, query_s[[0, -1]] if _ordered(query_s) else _span(query_s))
-        piece = slice(max(first - 1, 0), min(last + 2, len(since_s)))
-        rotations = Slerp(since_s[piece], Rotation.from_matrix(self.rotations[piece]))(query_s).as_matrix()
-        translations = np.stack([np.interp(query_s, since_s, axis) for axis in self.translations.T], axis=1)
-        return rotations, translations
+        before, fraction = self._between(times_ns)
+        first = before.min()
+        start, end = self.rotations[first : before.max() + 1], self.rotations[first + 1 : before.max() + 2]
+        turn = Rotation.from_matrix(np.swapaxes(start, 1, 2) @ end).as_rotvec()[before - first]
+        rotations = self.rotations[before] @ _rotations(fraction[:, None] * turn)
+        return rotations, self.positions(times_ns)
+
+    def positions(self, times_ns: np.ndarray) -> np.ndarray:
+        """(Q, 3) translations at times (Q,)."""
+        if len(self.times_ns) == 1:
+            return np.repeat(self.translations, len(times_ns), axis=0)
+        before, fraction = self._between(times_ns)
+        start = self.translations[before]
+        return start + fraction[:, None] * (self.translations[before + 1] - start)
+
+    def _between(self, times_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sample before each time, and how far (0..1) it is to the next one."""
+        times_ns = np.clip(np.asarray(times_ns, np.int64), self.times_ns[0], self.times_ns[-1])
+        before = np.clip(np.searchsorted(self.times_ns, times_ns, side="right") - 1, 0, len(self.times_ns) - 2)
+        step_ns = self.times_ns[before + 1] - self.times_ns[before]
+        return before, (times_ns - self.times_ns[before]) / step_ns
 
     def pose(self, time_ns: int) -> SE3:
         """world_from_body at one time."""
@@ -64,9 +77,11 @@ class Trajectory:
         )
 
 
-def _ordered(values: np.ndarray) -> bool:
-    return bool(len(values) < 2 or (np.diff(values) >= 0).all())
-
-
-def _span(values: np.ndarray) -> np.ndarray:
-    return np.array([values.min(), values.max()])
+def _rotations(vectors: np.ndarray) -> np.ndarray:
+    """(Q, 3, 3) rotation matrices of rotation vectors (Q, 3): Rodrigues' formula."""
+    angle = np.linalg.norm(vectors, axis=1)
+    x, y, z = (vectors / np.maximum(angle, 1e-12)[:, None]).T
+    zero = np.zeros(len(angle))
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
+    sine, versine = np.sin(angle)[:, None, None], (1 - np.cos(angle))[:, None, None]
+    return np.eye(3) + sine * cross + versine * (cross @ cross)

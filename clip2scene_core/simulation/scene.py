@@ -36,19 +36,47 @@ class Hits:
     """(N, 3) float32, unit normal in the world, towards the ray; zero where there is nothing."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Model:
+    """A mesh that actors share."""
+
+    embree: EmbreeScene
+    faces: np.ndarray
+    """Its rows in the face tables of the scene."""
+    middle: np.ndarray
+    """(3,) in its own frame."""
+    radius_m: float
+    """Of a sphere about `middle` that holds it."""
+
+    @classmethod
+    def of(cls, mesh: Mesh, faces: np.ndarray) -> _Model:
+        middle = (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)) / 2
+        radius = np.linalg.norm(mesh.vertices - middle, axis=1).max()
+        return cls(embree=_embree(mesh), faces=faces, middle=middle, radius_m=float(radius))
+
+    def sphere(self, trajectory: Trajectory, times_ns: np.ndarray) -> tuple[np.ndarray, float]:
+        """Centre (3,) and radius of a sphere that holds it at all of the times, however it is turned."""
+        at = trajectory.positions(times_ns[[0, len(times_ns) // 2, -1]])
+        moved_m = np.linalg.norm(at - at[1], axis=1).max()
+        height = np.array([0.0, 0.0, self.middle[2]])
+        aside_m = float(np.hypot(*self.middle[:2])) + 0.1 * self.middle[2]
+        return (at[1] + height).astype(np.float32), self.radius_m + aside_m + float(moved_m) + 0.05
+
+
 class Scene:
     """Answers which surface a ray meets first, at the time at which the ray is sent."""
 
     def __init__(self, static: Mesh, actors: tuple[Actor, ...] = ()) -> None:
         self.actors = actors
-        self._static = _embree(static)
-        self._models: dict[int, tuple[EmbreeScene, int]] = {}
+        self._layers = [(_embree(static), np.arange(len(static.faces)))]
+        self._models: dict[int, _Model] = {}
         meshes, rows = [static], len(static.faces)
         for actor in actors:
             if id(actor.mesh) not in self._models:
-                self._models[id(actor.mesh)] = (_embree(actor.mesh), rows)
+                count = len(actor.mesh.faces)
+                self._models[id(actor.mesh)] = _Model.of(actor.mesh, np.arange(rows, rows + count))
                 meshes.append(actor.mesh)
-                rows += len(actor.mesh.faces)
+                rows += count
         self.class_id = np.concatenate([m.class_id for m in meshes])
         """(F,) uint8, ids of the label set `town`."""
         self.material = np.concatenate([m.material for m in meshes])
@@ -62,44 +90,92 @@ class Scene:
         scene.actors = actors
         return scene
 
+    def frozen(self, time_ns: int) -> Scene:
+        """The same scene with its actors standing where they are at one time: faster for many rays."""
+        if not self.actors:
+            return self
+        meshes = Mesh.merge([a.mesh.moved(a.trajectory.pose(time_ns)) for a in self.actors])
+        faces = np.concatenate([self._models[id(a.mesh)].faces for a in self.actors])
+        scene = self.keeping(())
+        scene._layers = [*self._layers, (_embree(meshes), faces)]
+        return scene
+
     def trace(
         self, origins: np.ndarray, directions: np.ndarray, times_ns: np.ndarray, time_index: np.ndarray
     ) -> Hits:
-        """Rays from origins (N, 3) along unit directions (N, 3) of the world, sent at times_ns[time_index]."""
+        """Rays from origins (N, 3) along unit directions (N, 3) of the world.
+
+        Ray n is sent at times_ns[time_index[n]]; `times_ns` (T,) are ascending.
+        """
         origins = np.ascontiguousarray(origins, np.float32)
         directions = np.ascontiguousarray(directions, np.float32)
-        range_m, face, normal = _run(self._static, origins, directions)
-        for actor, near in self._near(origins, directions, times_ns):
-            embree, first_face = self._models[id(actor.mesh)]
-            world_from_object, translations = actor.trajectory.at(times_ns)
-            rotation = world_from_object.astype(np.float32)[time_index[near]]
+        hits = Hits(
+            range_m=np.full(len(origins), np.inf, np.float32),
+            face=np.full(len(origins), -1, np.int64),
+            normal=np.zeros((len(origins), 3), np.float32),
+        )
+        everywhere = np.arange(len(origins))
+        for embree, faces in self._layers:
+            _merge(hits, everywhere, faces, *_run(embree, origins, directions))
+        blocks = _Blocks(origins, directions)
+        for actor in self.actors:
+            model = self._models[id(actor.mesh)]
+            near = blocks.near(*model.sphere(actor.trajectory, times_ns), hits.range_m)
+            if len(near) == 0:
+                continue
+            rotations, translations = actor.trajectory.at(times_ns)
+            rotation = rotations.astype(np.float32)[time_index[near]]
             offset = origins[near] - translations.astype(np.float32)[time_index[near]]
-            found_m, found, found_normal = _run(
-                embree,
+            range_m, face, normal = _run(
+                model.embree,
                 np.einsum("nji,nj->ni", rotation, offset),
                 np.einsum("nji,nj->ni", rotation, directions[near]),
             )
-            nearer = np.flatnonzero(found_m < range_m[near])
-            rows = near[nearer]
-            range_m[rows] = found_m[nearer]
-            face[rows] = found[nearer] + first_face
-            normal[rows] = np.einsum("nij,nj->ni", rotation[nearer], found_normal[nearer])
-        return Hits(range_m=range_m, face=face, normal=normal)
+            _merge(hits, near, model.faces, range_m, face, np.einsum("nij,nj->ni", rotation, normal))
+        return hits
 
-    def _near(self, origins: np.ndarray, directions: np.ndarray, times_ns: np.ndarray):
-        """Each actor with the rows of the rays that come near its bounding sphere at any of the times."""
-        for actor in self.actors:
-            rotations, positions = actor.trajectory.at(times_ns[[0, len(times_ns) // 2, -1]])
-            low, high = actor.mesh.vertices.min(axis=0), actor.mesh.vertices.max(axis=0)
-            centres = (rotations @ ((low + high) / 2) + positions).astype(np.float32)
-            moved_m = np.linalg.norm(centres - centres[1], axis=1).max()
-            radius_m = np.linalg.norm(high - low) / 2 + moved_m + 0.05
-            to_centre = centres[1] - origins
-            along = np.einsum("ni,ni->n", to_centre, directions)
-            across2 = np.einsum("ni,ni->n", to_centre, to_centre) - along**2
-            near = np.flatnonzero((along > -radius_m) & (across2 < radius_m**2))
-            if len(near):
-                yield actor, near
+
+class _Blocks:
+    """Rays in blocks of neighbours, so that most of them need not be asked whether they pass near a sphere."""
+
+    _SIZE = 64
+
+    def __init__(self, origins: np.ndarray, directions: np.ndarray) -> None:
+        self._origins, self._directions = origins, directions
+        count = -(-len(origins) // self._SIZE)
+        self._row = np.minimum(np.arange(count * self._SIZE), max(len(origins) - 1, 0)).reshape(count, self._SIZE)
+        block = directions[self._row]
+        axis = block.sum(axis=1)
+        self._axis = axis / np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-6)
+        cosine = np.einsum("kbi,ki->kb", block, self._axis).min(axis=1, initial=1.0)
+        self._opening = np.arccos(np.clip(cosine, -1.0, 1.0))
+        places = origins[self._row]
+        self._centre = places.mean(axis=1)
+        self._spread_m = np.linalg.norm(places - self._centre[:, None], axis=2).max(axis=1, initial=0.0)
+
+    def near(self, centre: np.ndarray, radius_m: float, range_m: np.ndarray) -> np.ndarray:
+        """Rows of the rays that may meet the sphere before `range_m` (N,)."""
+        to_centre = centre - self._centre
+        distance = np.maximum(np.linalg.norm(to_centre, axis=1), 1e-6)
+        sine = np.clip((radius_m + self._spread_m) / distance, 0.0, 1.0)
+        cosine = np.einsum("ki,ki->k", to_centre, self._axis) / distance
+        angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+        close = (angle <= self._opening + np.arcsin(sine)) | (distance <= radius_m + self._spread_m)
+        rows = self._row[close].ravel()
+        offset = centre - self._origins[rows]
+        along = np.einsum("ni,ni->n", offset, self._directions[rows])
+        across2 = np.einsum("ni,ni->n", offset, offset) - along**2
+        return rows[(along > -radius_m) & (along - radius_m < range_m[rows]) & (across2 < radius_m**2)]
+
+
+def _merge(
+    hits: Hits, rows: np.ndarray, faces: np.ndarray, range_m: np.ndarray, face: np.ndarray, normal: np.ndarray
+) -> None:
+    """Take over what was found on some rows where it is nearer; `faces` maps its faces to those of the scene."""
+    nearer = np.flatnonzero(range_m < hits.range_m[rows])
+    hits.range_m[rows[nearer]] = range_m[nearer]
+    hits.face[rows[nearer]] = faces[face[nearer]]
+    hits.normal[rows[nearer]] = normal[nearer]
 
 
 def _embree(mesh: Mesh) -> EmbreeScene:
@@ -111,7 +187,7 @@ def _embree(mesh: Mesh) -> EmbreeScene:
 
 
 def _run(scene: EmbreeScene, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Range (inf where nothing), face (-1) and unit normal towards the ray, of each ray in the scene's frame."""
+    """Range (inf for none), face (-1 for none) and unit normal towards the ray, in the frame of the mesh."""
     result = scene.run(np.ascontiguousarray(origins), np.ascontiguousarray(directions), output=1)
     face = result["primID"].astype(np.int64)
     range_m = np.where(face >= 0, result["tfar"], np.float32(np.inf)).astype(np.float32)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -12,15 +13,24 @@ from clip2scene_core.errors import DataError
 from clip2scene_core.simulation.drive import TrainingSweep, random_sweeps
 from clip2scene_core.types import LidarScan, SemanticLabels
 
+_COLUMNS = ("start", "xyz", "intensity", "ring", "class_id", "sensor_height_m", "lidar")
 
-def write_sweeps(folder: Path, seeds: Iterable[int], *, sweeps_per_town: int = 6) -> Iterator[Path]:
-    """Write `town_<seed>.npz` for each seed, skipping those that exist, and yield each path."""
+
+def write_sweeps(
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    sweeps: int = 6,
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """Write `town_<seed>.npz` with `sweeps` sweeps for each seed, skipping the files that exist."""
     folder.mkdir(parents=True, exist_ok=True)
-    for seed in seeds:
+    for done, seed in enumerate(seeds, start=1):
         path = folder / f"town_{seed:06d}.npz"
         if not path.exists():
-            _write(path, list(random_sweeps(seed, sweeps_per_town)))
-        yield path
+            _write(path, list(random_sweeps(seed, sweeps)))
+        if progress is not None:
+            progress(done)
 
 
 def _write(path: Path, sweeps: list[TrainingSweep]) -> None:
@@ -43,14 +53,21 @@ def _write(path: Path, sweeps: list[TrainingSweep]) -> None:
 
 def read_sweeps(path: Path) -> list[TrainingSweep]:
     """The sweeps of one file; raises DataError where it is not one that write_sweeps made."""
+    columns = _read(path, _COLUMNS)
+    return [_sweep(columns, i) for i in range(len(columns["start"]) - 1)]
+
+
+def count_sweeps(path: Path) -> int:
+    """How many sweeps a file has; raises DataError where it is not one that write_sweeps made."""
+    return len(_read(path, ("start",))["start"]) - 1
+
+
+def _read(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as content:
-            columns = {name: content[name] for name in content.files}
-        return [_sweep(columns, i) for i in range(len(columns["start"]) - 1)]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{path} is no file of simulated sweeps ({error}); delete it to write it anew"
-        ) from error
+            return {name: content[name] for name in names}
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise DataError(f"{path} is no file of simulated sweeps ({error}); delete it to write it anew") from error
 
 
 def _sweep(columns: dict[str, np.ndarray], index: int) -> TrainingSweep:
