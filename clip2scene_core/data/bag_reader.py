@@ -47,12 +47,20 @@ class BagReader:
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, Any]]:
         """Topic, time of recording (ns) and message of everything on these topics, in order."""
+        reader = self._open()
+        for topic, logged_ns, raw in self.raw(topics):
+            with _naming(self.path):
+                message = reader.deserialize(raw, self.types[topic])
+            yield topic, logged_ns, message
+
+    def raw(self, topics: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
+        """Topic, time of recording (ns) and serialised message of everything on these topics, in order."""
         if not topics:
             return
         reader = self._open()
         with _naming(self.path):
             for connection, logged_ns, raw in reader.messages(_connections(reader, topics)):
-                yield connection.topic, logged_ns, reader.deserialize(raw, connection.msgtype)
+                yield connection.topic, logged_ns, raw
 
     def message(self, topic: str, entry: Entry) -> Any:
         """One message that `messages` gave before."""

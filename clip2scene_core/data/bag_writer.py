@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +19,10 @@ from clip2scene_core.geometry import SE3, Camera
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.pointcloud2 import append_labels, fields_of, points_of
 from clip2scene_core.types import CameraImage, Frame
+
+if TYPE_CHECKING:
+    from rosbags.interfaces import Qos
+    from rosbags.rosbag2 import Writer
 
 WORLD_FRAME = "odom"
 BASE_FRAME = "base_link"
@@ -44,34 +49,37 @@ def write_bag(
     it is whole. `progress` is told the number of frames done. Raises DataError where `path` exists and
     not `overwrite`, or where the frames are not of one drive: times go back or a sensor has moved.
     """
-    path = Path(path)
-    if path.exists() and not overwrite:
-        raise DataError(f"{path} exists; remove it or choose another name")
     if not len(source):
         raise DataError(f"there are no frames to write to {path}")
+    with new_bag(Path(path), overwrite=overwrite) as writer:
+        drive = _Drive(writer, images, jpeg_quality)
+        for index in range(len(source)):
+            drive.add(source[index], source.mounting(index), source.label_set)
+            progress(index + 1)
+
+
+@contextmanager
+def new_bag(path: Path, *, overwrite: bool = False) -> Iterator[Writer]:
+    """A rosbags writer of an MCAP bag, which is at `path` once the block ended well, and else nowhere.
+
+    Raises DataError where `path` exists and not `overwrite`.
+    """
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    if path.exists() and not overwrite:
+        raise DataError(f"{path} exists; remove it or choose another name")
     hidden = path.parent / f".{path.name}.{os.getpid()}"
     shutil.rmtree(hidden, ignore_errors=True)
     try:
         hidden.mkdir(parents=True)
-        _write(source, hidden / path.name, images, jpeg_quality, progress)
+        # Version 8 of the metadata is what both Humble and Jazzy read.
+        with Writer(hidden / path.name, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+            yield writer
         if path.exists():
             path.rename(hidden / "old")
         (hidden / path.name).rename(path)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
-
-
-def _write(
-    source: FrameSource, path: Path, images: ImageFormat, jpeg_quality: int, progress: Callable[[int], None]
-) -> None:
-    from rosbags.rosbag2 import StoragePlugin, Writer
-
-    # Version 8 of the metadata is what both Humble and Jazzy read.
-    with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
-        drive = _Drive(writer, images, jpeg_quality)
-        for index in range(len(source)):
-            drive.add(source[index], source.mounting(index), source.label_set)
-            progress(index + 1)
 
 
 class _Drive:
@@ -248,13 +256,13 @@ class _Drive:
     def _put(self, topic: str, message: Any, stamp_ns: int, *, latched: bool = False) -> None:
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(
-                topic, message.__msgtype__, typestore=typestore(), offered_qos_profiles=[_qos(latched)]
+                topic, message.__msgtype__, typestore=typestore(), offered_qos_profiles=[qos(latched=latched)]
             )
         data = typestore().serialize_cdr(message, message.__msgtype__)
         self._writer.write(self._connections[topic], stamp_ns, data)
 
 
-def _qos(latched: bool) -> Any:
+def qos(*, latched: bool) -> Qos:
     """Reliable; what a latched topic said last reaches those who come later."""
     from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 

@@ -99,6 +99,21 @@ class RosbagSource:
         self.camera_names = tuple(camera.name for camera in self._cameras)
         self.notes = tuple(self._notes)
 
+    @property
+    def points_topic(self) -> str:
+        """The topic of the clouds."""
+        return self._scans.topic
+
+    @property
+    def image_topics(self) -> dict[str, str]:
+        """The image topic of each camera."""
+        return {camera.name: camera.images.topic for camera in self._cameras}
+
+    @property
+    def fixed_frame(self) -> str:
+        """The frame in which poses are given."""
+        return self._fixed_frame
+
     def __len__(self) -> int:
         return len(self._scans.entries)
 
@@ -276,7 +291,7 @@ class RosbagSource:
         return _BagCamera(name, images, camera, nearest)
 
     def _require_info(self, images: _Stream, infos: dict[str, Any]) -> Any:
-        topic = _info_topic(images.topic)
+        topic = camera_info_topic(images.topic)
         if topic not in infos:
             raise CalibrationError(
                 f"{self._bag.path} has no message on {topic}, the camera model of {images.topic}"
@@ -296,7 +311,7 @@ class RosbagSource:
         if rgb.shape[:2] != (camera.camera.height, camera.camera.width):
             raise DataError(
                 f"{topic}: the image has {rgb.shape[1]} x {rgb.shape[0]} pixels, "
-                f"{_info_topic(topic)} says {camera.camera.width} x {camera.camera.height}"
+                f"{camera_info_topic(topic)} says {camera.camera.width} x {camera.camera.height}"
             )
         return CameraImage(
             rgb=rgb, camera=camera.camera, stamp_ns=entry.stamp_ns, frame_id=camera.images.frame_id
@@ -324,7 +339,7 @@ def _image_base(topic: str) -> str:
     return topic.removesuffix("/compressed")
 
 
-def _info_topic(image_topic: str) -> str:
+def camera_info_topic(image_topic: str) -> str:
     """CameraInfo lies beside its image."""
     return f"{_image_base(image_topic).rpartition('/')[0]}/camera_info"
 
@@ -333,7 +348,7 @@ def _one_per_camera(images: Iterable[_Stream]) -> dict[str, _Stream]:
     """By camera name, uncompressed before compressed; a name is as much of the namespace as is needed."""
     namespaces: dict[str, _Stream] = {}
     for stream in sorted(images, key=lambda s: (s.topic != _image_base(s.topic), s.topic)):
-        namespaces.setdefault(_info_topic(stream.topic).rpartition("/")[0].strip("/"), stream)
+        namespaces.setdefault(camera_info_topic(stream.topic).rpartition("/")[0].strip("/"), stream)
     short = [namespace.rpartition("/")[2] for namespace in namespaces]
     return {
         (last if last and short.count(last) == 1 else namespace.replace("/", "_") or "camera"): stream
@@ -343,7 +358,7 @@ def _one_per_camera(images: Iterable[_Stream]) -> dict[str, _Stream]:
 
 def _camera_of(info: Any, image_topic: str) -> Camera:
     """The model of the raw image, or for topics like image_rect of the rectified one."""
-    topic = _info_topic(image_topic)
+    topic = camera_info_topic(image_topic)
     try:
         if "rect" in _image_base(image_topic).rpartition("/")[2]:
             matrix = np.asarray(info.p, np.float64).reshape(3, 4)[:, :3]
