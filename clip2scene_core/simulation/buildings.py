@@ -54,22 +54,13 @@ def building(rng: np.random.Generator, width_m: float, depth_m: float, height_m:
     style = STYLES[_fitting_style(rng, width_m, depth_m, height_m)]
     looks = surfaces_of(rng, style)
     floors = max(round(height_m / rng.uniform(*style.floor_height)), 1)
-    front = facade(rng, style, looks, width_m, height_m, floors, front=True)
-    coarse = max(width_m, depth_m) > 25
+    walls = [(width_m, (0, depth_m), np.pi)]
+    walls += [(depth_m, (side * width_m / 2, depth_m / 2), side * np.pi / 2) for side in (1, -1)]
     parts = [
-        front,
-        placed(
-            facade(rng, style, looks, width_m, height_m, floors, coarse=coarse), (0, depth_m, 0), yaw=np.pi
-        ),
-        placed(
-            facade(rng, style, looks, depth_m, height_m, floors, coarse=coarse),
-            (width_m / 2, depth_m / 2, 0),
-            yaw=np.pi / 2,
-        ),
-        placed(
-            facade(rng, style, looks, depth_m, height_m, floors, coarse=coarse),
-            (-width_m / 2, depth_m / 2, 0),
-            yaw=-np.pi / 2,
+        facade(rng, style, looks, width_m, height_m, floors, front=True),
+        *(
+            placed(facade(rng, style, looks, length, height_m, floors), (*xy, 0), yaw=yaw)
+            for length, xy, yaw in walls
         ),
         roof_of(rng, style, looks, width_m, depth_m, height_m),
         *_extras(rng, style, looks, width_m, height_m, floors),

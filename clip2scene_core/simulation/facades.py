@@ -156,23 +156,21 @@ def facade(
     floors: int,
     *,
     front: bool = False,
-    coarse: bool = False,
 ) -> Mesh:
-    """One wall in y = 0 that faces -y, x in [-width/2, width/2], with windows, ledges and front doors."""
+    """One wall in y = 0 that faces -y, x in [-width/2, width/2], with windows, ledges and front doors.
+
+    Windows above the fifth storey are flush with the wall: hardly a beam gets there.
+    """
     bays = max(round(width / rng.uniform(*style.bay)), 1)
-    if coarse:
-        bays = max(bays // 2, 1)
-    bays, floors_cut = min(bays, 24), floors
+    bays = min(bays, 20) if front else min(-(-bays // 2), 10)
     share_x, share_z = (rng.uniform(*span) for span in style.window)
     x_edges, is_window_x = division(width, bays, share_x)
-    z_edges, is_window_z, storey = _storeys(rng, height, floors_cut, share_z)
-    window = is_window_z[:, None] & is_window_x
-    dropped = rng.random((floors, bays)) < (style.irregular if front else style.irregular + 0.35)
+    z_edges, is_window_z, storey = _storeys(rng, height, floors, share_z)
     column = np.minimum(np.arange(len(x_edges) - 1) // 2, bays - 1)
-    window &= ~dropped[np.clip(storey, 0, floors - 1)[:, None], column]
-    depth = np.where(window, rng.uniform(*style.recess), 0.0)
-    kind = np.where(window, GLASS, WALL)
-    kind[storey <= 0] = np.where(window[storey <= 0], GLASS, GROUND_FLOOR)
+    dropped = rng.random((floors, bays)) < (style.irregular if front else style.irregular + 0.2)
+    window = is_window_z[:, None] & is_window_x & ~dropped[np.maximum(storey, 0)[:, None], column]
+    depth = np.where(window & (storey < 5)[:, None], rng.uniform(*style.recess), 0.0)
+    kind = np.where(window, GLASS, np.where(storey <= 0, GROUND_FLOOR, WALL)[:, None])
     if rng.random() < style.cornice:
         depth[-1], kind[-1] = -rng.uniform(0.1, 0.45), LEDGE
     if rng.random() < 0.3:

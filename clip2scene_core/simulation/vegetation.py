@@ -19,6 +19,8 @@ from clip2scene_core.simulation.solids import (
 )
 
 _GREENS = ((74, 104, 40), (96, 122, 48), (58, 88, 44), (112, 130, 62), (88, 100, 36))
+_TRIANGLE = 0.43
+"""Area of a regular triangle of side 1."""
 _BARKS = ((96, 78, 62), (122, 108, 94), (70, 58, 48), (160, 152, 140))
 
 
@@ -76,7 +78,7 @@ def _crowned(rng: np.random.Generator, height: float, *, bole: float, spread: fl
     yaw = 2.4 * np.arange(branches) + rng.normal(0, 0.4, branches)
     relative = (share / height - bole) / (1 - bole)
     length = reach * (1 - 0.55 * relative) * rng.uniform(0.65, 1.05, branches)
-    rise = length * rng.uniform(0.25, 0.9, branches) + 0.1 * height * relative
+    rise = length * rng.uniform(-0.1, 0.9) * rng.uniform(0.6, 1.3, branches) + 0.12 * height * relative
     outward = np.stack([np.cos(yaw), np.sin(yaw), np.zeros(branches)], -1)
     ends = starts + outward * length[:, None] + rise[:, None] * (0, 0, 1)
     bend = (
@@ -112,18 +114,22 @@ def _foliage(
     *,
     lowest: float = 0.3,
 ) -> Mesh:
-    """Leaves in clouds of radius about `cloud` around the tips (N, 3), thicker near their surface."""
+    """Leaves in clouds of radius about `cloud` around the tips (N, 3), thicker near their surface.
+
+    Low clouds, where most beams go, get more and smaller leaves.
+    """
     size = cloud * rng.uniform(0.6, 1.25, len(tips))
-    weight = size**2 / np.sum(size**2)
+    weight = size**2 / np.clip(tips[:, 2] - cloud, 2.0, 8.0)
+    weight /= weight.sum()
+    cover = 4 * np.pi * size**2 * rng.uniform(0.35, 0.7)
+    leaf = np.clip(np.sqrt(cover / (count * weight) / _TRIANGLE), 0.06, 0.6)
     owner = rng.choice(len(tips), count, p=weight)
     direction = rng.normal(size=(count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     radius = size[owner] * rng.uniform(0.15, 1.0, count) ** 0.5
     centres = tips[owner] + direction * radius[:, None] * (1, 1, 0.75)
-    area = 4 * np.pi * np.sum(size**2) * rng.uniform(0.35, 0.7)
-    leaf = np.clip(np.sqrt(area / count / 0.43), 0.06, 0.6)
     centres[:, 2] = np.maximum(centres[:, 2], lowest)
-    return leaves(rng, centres, leaf * rng.uniform(0.6, 1.4, count), look)
+    return leaves(rng, centres, leaf[owner] * rng.uniform(0.6, 1.4, count), look)
 
 
 def _conifer(rng: np.random.Generator) -> Mesh:
@@ -162,7 +168,7 @@ def _poplar(rng: np.random.Generator) -> Mesh:
     radius = outline * rng.uniform(0.3, 1.1, count) ** 0.4
     z = np.maximum((base + (1 - base) * level) * height, 0.25)
     centres = np.stack([radius * np.cos(yaw), radius * np.sin(yaw), z], -1)
-    leaf = np.clip(np.sqrt(2 * np.pi * reach * height**2 * 0.6 / count / 0.43), 0.06, 0.5)
+    leaf = np.clip(np.sqrt(2 * np.pi * reach * height**2 * 0.6 / count / _TRIANGLE), 0.06, 0.5)
     trunk = _trunk_path(rng, 0.9 * height) * (0.3, 0.3, 1)
     return Mesh.merge(
         [
