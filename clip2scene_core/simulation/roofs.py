@@ -43,7 +43,7 @@ def roof_of(
     if form == "cross gable":
         return _cross_gable(looks, tile, width, depth, eaves, rise, over)
     if form == "saw":
-        return _saw_roof(looks, tile, width, depth, eaves)
+        return _saw_roof(tile, width, depth, eaves)
     if form == "mansard":
         rings = ((over, 0.0), (-0.25 * rise, 0.75 * rise), (-0.35 * min(width, depth), rise))
     else:
@@ -156,7 +156,7 @@ def _cross_gable(
     return Mesh.merge([hip, prism(wall, -0.02, 0.3, looks[WALL]), prism(gable, 0.05 - over, depth / 2, tile)])
 
 
-def _saw_roof(looks: list[Surface], tile: Surface, width: float, depth: float, eaves: float) -> Mesh:
+def _saw_roof(tile: Surface, width: float, depth: float, eaves: float) -> Mesh:
     """A row of sheds with glass on their steep side."""
     count = max(int(width / 6), 1)
     step = width / count
