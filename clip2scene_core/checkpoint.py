@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -17,6 +16,7 @@ from torch import Tensor
 from clip2scene_core.config import StudentConfig, from_dict, to_dict
 from clip2scene_core.errors import CheckpointError, ConfigError
 from clip2scene_core.labels import LabelSet
+from clip2scene_core.writing import whole_file
 
 FORMAT_VERSION = 1
 HEADER = "clip2scene"
@@ -43,7 +43,10 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path | str, *, dtype: torch.dtype = torch.float16) -> None:
-    """Writes the file under a temporary name, then renames it; weights are stored as `dtype`."""
+    """Writes the file under a temporary name, then renames it; weights are stored as `dtype`.
+
+    Raises CheckpointError for a weight that is not finite in `dtype`: no checkpoint is better than that.
+    """
     header = {
         "format_version": FORMAT_VERSION,
         "student": to_dict(checkpoint.student),
@@ -56,20 +59,20 @@ def save(checkpoint: Checkpoint, path: Path | str, *, dtype: torch.dtype = torch
         WEIGHTS + name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in checkpoint.weights.items()
     }
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"weight {name} is not finite as {dtype}; {path} was not written")
     tensors[TEXT_EMBEDDINGS] = checkpoint.text_embeddings.float().contiguous().cpu()
     write_safetensors(tensors, path, {HEADER: json.dumps(header)})
 
 
 def write_safetensors(tensors: Mapping[str, Tensor], path: Path | str, metadata: Mapping[str, str]) -> None:
-    """A safetensors file that is either whole or not there."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """A safetensors file that is either whole or not there; raises CheckpointError where it cannot be."""
     try:
-        save_file(dict(tensors), temporary, metadata=dict(metadata))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with whole_file(Path(path)) as temporary:
+            save_file(dict(tensors), temporary, metadata=dict(metadata))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot write {path}: {error}") from error
 
 
 def load(path: Path | str | None = None) -> Checkpoint:
@@ -103,6 +106,11 @@ def load(path: Path | str | None = None) -> Checkpoint:
         )
     except KeyError as error:
         raise CheckpointError(f"checkpoint {path} lacks the field {error}") from error
+    except (TypeError, ValueError) as error:
+        got = header["phrase_class"]
+        raise CheckpointError(
+            f"checkpoint {path}: phrase_class expected whole numbers, got {got!r}"
+        ) from error
     except ConfigError as error:
         raise CheckpointError(f"checkpoint {path}: {error}") from error
     _check_sizes(path, checkpoint)
@@ -136,5 +144,6 @@ def _check_sizes(path: Path, checkpoint: Checkpoint) -> None:
         raise CheckpointError(f"checkpoint {path}: {TEXT_EMBEDDINGS} expected {expected}, got {got}")
     if set(checkpoint.phrase_class) != set(range(len(checkpoint.label_set.classes))):
         raise CheckpointError(
-            f"checkpoint {path}: phrase_class must name each of the {len(checkpoint.label_set.classes)} classes"
+            f"checkpoint {path}: phrase_class expected each of 0..{len(checkpoint.label_set.classes) - 1}, "
+            f"got {sorted(set(checkpoint.phrase_class))}"
         )

@@ -5,7 +5,6 @@ Shapes: N points.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,20 +13,28 @@ import numpy as np
 from clip2scene_core.geometry import in_image, project, visible
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import Frame, SemanticLabels
+from clip2scene_core.writing import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BACKGROUND = "#14161a"
 
 
 def save_picture(
-    path: Path, frame: Frame, labels: SemanticLabels, label_set: LabelSet, *, title: str = "", range_m: float = 40.0
+    path: Path,
+    frame: Frame,
+    labels: SemanticLabels,
+    label_set: LabelSet,
+    *,
+    title: str = "",
+    range_m: float = 40.0,
 ) -> None:
     """Writes a PNG: bird's eye view beside every camera image with the labelled points drawn into it.
 
     x points up and y left in the view from above, as somebody in the vehicle would see it. Without
-    images, a second view shows the truth where it is known.
+    images, the other half shows what the sensor sees all around.
     """
     from matplotlib.figure import Figure
 
@@ -48,13 +55,8 @@ def save_picture(
         draw_panorama(beside.subplots(), frame.scan.xyz, labels.class_id, label_set)
     _legend(figure, labels.class_id, label_set)
     figure.suptitle(title, color="white", fontsize=12)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        figure.savefig(temporary, facecolor=BACKGROUND)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format="png", facecolor=BACKGROUND)
 
 
 def draw_birds_eye(
@@ -114,12 +116,19 @@ def draw_panorama(axis: Axes, xyz_lidar: np.ndarray, class_id: np.ndarray, label
     axis.set_yticks([])
 
 
-def _legend(figure, class_id: np.ndarray, label_set: LabelSet) -> None:  # noqa: ANN001 - matplotlib, imported late
+def _legend(figure: Figure, class_id: np.ndarray, label_set: LabelSet) -> None:
     from matplotlib.lines import Line2D
 
     share = np.bincount(class_id, minlength=65536) / max(len(class_id), 1)
     handles = [
-        Line2D([], [], marker="s", linestyle="", color=np.array(c.colour) / 255, label=f"{c.name} {share[c.id]:.0%}")
+        Line2D(
+            [],
+            [],
+            marker="s",
+            linestyle="",
+            color=np.array(c.colour) / 255,
+            label=f"{c.name} {share[c.id]:.0%}",
+        )
         for c in label_set.classes
         if share[c.id] > 0
     ]

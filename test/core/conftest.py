@@ -1,0 +1,80 @@
+"""A student so small that a test can afford it, and recordings that exist in memory only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from clip2scene_core.build import build_student
+from clip2scene_core.checkpoint import Checkpoint
+from clip2scene_core.config import StudentConfig
+from clip2scene_core.geometry import SE3
+from clip2scene_core.labels import LabelSet
+from clip2scene_core.types import Frame, LidarScan, SemanticLabels
+
+
+class FrameList:
+    """A FrameSource over frames in memory."""
+
+    camera_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, frames: Sequence[Frame], label_set: LabelSet | None) -> None:
+        self.frames = frames
+        self.label_set = label_set
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.frames[index]
+
+    def mounting(self, index: int) -> Mapping[str, SE3]:
+        return {"lidar": SE3.identity()}
+
+
+@pytest.fixture
+def frame_list() -> type[FrameList]:
+    """Makes a FrameSource of frames and the label set of their labels."""
+    return FrameList
+
+
+@pytest.fixture
+def make_frame() -> Callable[..., Frame]:
+    """Makes a frame of points (N, 3), and class ids where given; other fields by name."""
+
+    def make(xyz: np.ndarray, class_id: np.ndarray | None = None, stamp_ns: int = 0, **fields) -> Frame:
+        scan = LidarScan(xyz=np.asarray(xyz, np.float32), stamp_ns=stamp_ns, frame_id="lidar")
+        labels = None if class_id is None else SemanticLabels(class_id=np.asarray(class_id, np.uint16))
+        return Frame(**{"scan": scan, "world_from_lidar": SE3.identity(), "labels": labels} | fields)
+
+    return make
+
+
+@pytest.fixture
+def tiny_checkpoint() -> Checkpoint:
+    """A random student of 8 channels a layer with the vocabulary `street`, two phrases a class."""
+    torch.manual_seed(0)
+    label_set = LabelSet.named("street")
+    classes = len(label_set.classes)
+    config = StudentConfig(variant=14, width=0.05, embedding_dim=24, voxel_m=0.5)
+    student = build_student(config, engine="torch")
+    weights = {name: tensor + 0.1 * torch.randn_like(tensor) for name, tensor in floating(student)}
+    weights = {k: v.abs() + 0.5 if k.endswith("running_var") else v for k, v in weights.items()}
+    return Checkpoint(
+        student=config,
+        label_set=replace(label_set, maps={}),
+        text_embeddings=torch.nn.functional.normalize(torch.randn(2 * classes, 24), dim=1),
+        phrase_class=tuple(range(classes)) * 2,
+        teacher="none: a test",
+        training={"steps": 0},
+        weights={**student.state_dict(), **weights},
+    )
+
+
+def floating(module: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
+    return [(name, t) for name, t in module.state_dict().items() if t.is_floating_point()]
