@@ -1,0 +1,86 @@
+"""Settings to networks, devices and embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from clip2scene_core.build import build_student, choose_device, orthonormal_embeddings
+from clip2scene_core.config import StudentConfig
+from clip2scene_core.data.batch import collate
+from clip2scene_core.errors import ConfigError
+from clip2scene_core.voxels import FEATURES, voxelise
+
+
+@pytest.mark.parametrize("intensity", [False, True])
+def test_the_student_takes_what_voxelise_gives(intensity):
+    config = StudentConfig(variant=14, width=0.05, embedding_dim=7, intensity=intensity)
+    student = build_student(config, engine="torch").eval()
+    xyz = np.random.default_rng(0).uniform(-5, 5, (50, 3)).astype(np.float32)
+    voxels = voxelise(xyz, size_m=0.5, range_m=9, intensity=np.ones(50, np.float32) if intensity else None)
+    assert voxels.features.shape[1] == len(FEATURES) + intensity
+    assert student(collate([voxels])).semantic.shape == (len(voxels.coordinates), 7)
+
+
+def test_the_settings_reach_the_student():
+    def weights(**settings):
+        return sum(p.numel() for p in build_student(StudentConfig(**settings), engine="torch").parameters())
+
+    small = weights(variant=14, width=0.25, embedding_dim=8)
+    assert weights(variant=18, width=0.25, embedding_dim=8) > small
+    assert weights(variant=14, width=0.5, embedding_dim=8) > 3 * small
+    assert weights(variant=14, width=0.25, embedding_dim=9) == small + 2 * (24 + 1), (
+        "two heads of 24 channels"
+    )
+
+
+@pytest.mark.parametrize(("setting", "value"), [("variant", 17), ("engine", "magic")])
+def test_students_that_do_not_exist(setting, value):
+    settings = {"variant": 14, "engine": "torch"} | {setting: value}
+    with pytest.raises(ConfigError, match=f"{value}"):
+        build_student(StudentConfig(variant=settings["variant"]), engine=settings["engine"])
+
+
+@pytest.mark.parametrize(("classes", "dim"), [(1, 1), (11, 11), (11, 64)])
+def test_stand_ins_for_text_are_unit_vectors_at_right_angles(classes, dim):
+    text = orthonormal_embeddings(classes, dim, seed=3)
+    torch.testing.assert_close(text @ text.T, torch.eye(classes))
+    assert torch.equal(text, orthonormal_embeddings(classes, dim, seed=3))
+    assert not torch.equal(text, orthonormal_embeddings(classes, dim, seed=4)) or dim == 1
+
+
+def test_more_classes_than_right_angles():
+    with pytest.raises(ConfigError, match=r"student\.embedding_dim = 4 cannot hold 5 classes"):
+        orthonormal_embeddings(5, 4, seed=0)
+
+
+@pytest.fixture
+def cuda_devices(monkeypatch):
+    def pretend(count):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+    return pretend
+
+
+def test_auto_is_the_gpu_where_there_is_one(cuda_devices):
+    cuda_devices(0)
+    assert choose_device("auto") == torch.device("cpu")
+    cuda_devices(2)
+    assert choose_device("auto") == torch.device("cuda")
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize(("name", "devices"), [("cuda", 0), ("cuda:0", 0), ("cuda:2", 2)])
+def test_a_gpu_that_is_not_there(name, devices, cuda_devices):
+    cuda_devices(devices)
+    with pytest.raises(ConfigError, match=f"device {name} was asked for, but torch sees"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "meta", "cuda:x"])
+def test_devices_that_do_not_exist(name):
+    with pytest.raises(ConfigError, match=f"device must be auto, cpu or cuda, got '{name}'"):
+        choose_device(name)
