@@ -69,6 +69,12 @@ def build(source: Path, prefix: Path) -> None:
                 )
 
 
+def announce(prefix: Path) -> None:
+    """Let every Python of the environment find installed packages, as sourcing a ROS set-up file would."""
+    line = 'import os, sys; os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)\n'
+    (Path(sysconfig.get_path("purelib")) / "ros_wheels_ament_prefix.pth").write_text(line, encoding="utf-8")
+
+
 def main() -> None:
     """Build every package of `messages/`."""
     if sys.prefix == sys.base_prefix:
@@ -78,6 +84,7 @@ def main() -> None:
     relocate_wheels(PREFIX)
     for source in sorted(path.parent for path in MESSAGES.glob("*/package.xml")):
         build(source, PREFIX)
+    announce(PREFIX)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,27 @@
+# make demo | test | lint | clean. The first use makes the environment; scripts/setup.sh lists its settings.
+SHELL := /bin/sh
+export VENV ?= .venv
+export DEMO_BAG ?=
+export ROS_LOG_DIR ?= $(CURDIR)/out/ros_log
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+READY := $(VENV)/.ready
+INPUTS := constraints.txt package.xml scripts/setup.sh setup.cfg setup.py ros_wheels/build_messages.py \
+          ros_wheels/requirements.txt $(wildcard ros_wheels/messages/*/* ros_wheels/messages/*/*/*)
+
+.PHONY: demo test lint clean
+demo: $(READY)
+	$(VENV)/bin/clip2scene demo --out out/demo $${DEMO_BAG:+--bag "$$DEMO_BAG"}
+
+test: $(READY)
+	$(VENV)/bin/python -m pytest
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+clean:
+	rm -rf $(VENV) out build install log *.egg-info ros_wheels/src/*.egg-info
+
+$(READY): $(INPUTS)
+	scripts/setup.sh

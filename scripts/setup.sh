@@ -1,0 +1,82 @@
+#!/bin/sh
+# Make the virtual environment $VENV (default .venv) with the pinned packages, ROS 2 included, and this package in it.
+# Safe to run again at any time, also after an interruption. Environment: VENV, PYTHON (interpreter),
+# TORCH_INDEX_URL (where torch comes from, for instance https://download.pytorch.org/whl/cpu for no CUDA).
+set -eu
+
+cd "$(dirname "$0")/.."
+VENV=${VENV:-.venv}
+STAMP=$VENV/.ready # written last: without it the environment is not complete
+unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH # another environment's ROS wheels
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT="$PWD/constraints.txt"
+
+fail() {
+    echo "setup: $1" >&2
+    exit 1
+}
+
+supported() {
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        supported "$PYTHON" || fail "PYTHON=$PYTHON: expected an interpreter of Python 3.10 to 3.13"
+        echo "$PYTHON"
+        return
+    fi
+    for candidate in python3 python3.13 python3.12 python3.11 python3.10; do
+        if supported "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    fail "no Python 3.10 to 3.13 found: apt-get install python3, or set PYTHON=/path/to/python"
+}
+
+# The Debian packages that are missing for virtual environments and for compiling the ROS messages.
+missing_packages() {
+    version=$("$1" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+    "$1" -c 'import ensurepip, venv' 2>/dev/null || printf ' %s-venv' "$version"
+    "$1" - <<'END' || printf ' %s-dev' "$version"
+import pathlib, sys, sysconfig
+sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").is_file())
+END
+    command -v c++ >/dev/null || printf ' g++'
+}
+
+install_packages() {
+    command -v apt-get >/dev/null || fail "missing:$1; install what your system calls these Debian packages"
+    if [ "$(id -u)" = 0 ]; then
+        root=""
+    elif sudo -n true 2>/dev/null; then
+        root="sudo -n"
+    else
+        fail "missing:$1; run: sudo apt-get install --no-install-recommends$1"
+    fi
+    echo "setup: installing$1"
+    $root apt-get update -q
+    # shellcheck disable=SC2086  # a list of packages
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $1
+}
+
+python=$(find_python)
+packages=$(missing_packages "$python")
+[ -z "$packages" ] || install_packages "$packages"
+
+rm -f "$STAMP"
+if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
+    rm -rf "$VENV"
+    "$python" -m venv "$VENV"
+fi
+pip="$VENV/bin/python -m pip install --quiet"
+if [ -n "${TORCH_INDEX_URL:-}" ]; then
+    $pip --index-url "$TORCH_INDEX_URL" torch torchvision
+fi
+echo "setup: installing the pinned packages into $VENV (the first time takes minutes)"
+$pip setuptools
+$pip --no-build-isolation -r ros_wheels/requirements.txt --editable '.[ros,dev]' --editable ros_wheels
+$pip --no-deps nuscenes-devkit
+echo "setup: building the ROS messages"
+"$VENV/bin/python" ros_wheels/build_messages.py
+touch "$STAMP"

@@ -1,0 +1,77 @@
+"""Build both Python packages, for pip and, as an ament_python package, for colcon.
+
+All metadata is here and in package.xml: the setuptools of Ubuntu 22.04 does not read it from pyproject.toml.
+"""
+
+from glob import glob
+from xml.etree import ElementTree
+
+from setuptools import find_packages, setup
+
+PACKAGE = "clip2scene_ros"
+MANIFEST = ElementTree.parse("package.xml")
+
+EXTRAS = {
+    "ros": ["ros-jazzy-common-interfaces", "ros-jazzy-rclpy[fastrtps]"],
+    "clip": ["open_clip_torch", "torchvision"],
+    "train": ["lightning"],
+    "nuscenes": ["nuscenes-devkit"],
+    "viz": ["rerun-sdk"],
+    "spconv": ["spconv; python_version < '3.14'"],
+    "dev": [
+        "colcon-common-extensions",
+        "hypothesis",
+        "lightning",
+        "opencv-python-headless",
+        "pytest",
+        "pytest-timeout",
+        "ruff",
+        "spconv; python_version < '3.14'",
+        # What nuscenes-devkit imports; it is installed without its own pins, which exclude NumPy 2.
+        "cachetools",
+        "pyquaternion",
+        "scikit-learn",
+        "tqdm",
+    ],
+}
+
+setup(
+    name=PACKAGE,
+    version=MANIFEST.findtext("version"),
+    description=MANIFEST.findtext("description"),
+    license=MANIFEST.findtext("license"),
+    maintainer=MANIFEST.findtext("maintainer"),
+    maintainer_email=MANIFEST.find("maintainer").get("email"),
+    packages=find_packages(include=["clip2scene_core*", "clip2scene_ros*"]),
+    package_data={"clip2scene_core": ["label_sets/*.yaml", "checkpoints/*.safetensors"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+        (f"share/{PACKAGE}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"share/{PACKAGE}/config", sorted(glob("config/*.yaml"))),
+        (f"share/{PACKAGE}/rviz", sorted(glob("rviz/*.rviz"))),
+    ],
+    python_requires=">=3.10",
+    install_requires=[
+        "embreex",
+        "matplotlib",
+        "numpy",
+        "pillow",
+        "pyyaml",
+        "rich",
+        "rosbags",
+        "safetensors",
+        "scipy",
+        "setuptools",
+        "torch",
+        "typer",
+    ],
+    extras_require=EXTRAS,
+    zip_safe=False,
+    entry_points={
+        "console_scripts": [
+            "clip2scene = clip2scene_core.cli:main",
+            "segment = clip2scene_ros.node:main",
+        ],
+    },
+)
