@@ -79,8 +79,10 @@ def render(
 
     sky = _sky(directions)
     light = (1 - weather.sunlight) * (0.75 + 0.25 * hits.normal[:, 2])
-    light += weather.sunlight * np.clip(hits.normal @ weather.sun.astype(np.float32), 0, None) * _lit(
-        scene, origins, directions, hits.range_m, hits.normal, weather, stamp_ns
+    light += (
+        weather.sunlight
+        * np.clip(hits.normal @ weather.sun.astype(np.float32), 0, None)
+        * _lit(scene, origins, directions, hits.range_m, hits.normal, weather, stamp_ns)
     )
     colour = scene.colour[hits.face] * light[:, None] * 1.25
     mirror = np.where(scene.material[hits.face] == Material.GLASS, 0.35, 0.0)[:, None]

@@ -1,145 +1,198 @@
-"""The ego vehicle in the town: where it goes, how its sensors sit on it, and what its LiDAR sees."""
+"""A drive through the town: where the ego vehicle goes, how its sensors sit on it, and what they see."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from clip2scene_core.geometry import SE3
+from clip2scene_core.errors import ConfigError
+from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.simulation.camera import Rendering, Weather, pinhole, render
 from clip2scene_core.simulation.lidar import LIDARS, LidarModel, sweep
 from clip2scene_core.simulation.motion import Trajectory
+from clip2scene_core.simulation.roads import Curve
 from clip2scene_core.simulation.scene import Actor
 from clip2scene_core.simulation.town import Town
 from clip2scene_core.simulation.traffic import trajectory_on
 from clip2scene_core.types import LidarScan, SemanticLabels
 
-_MAX_RAYS = 160_000
+_STEP_S = 0.1
+_START_NS = 1_000_000_000
+"""Stamp of the first scan: a stamp of zero means `the latest` to tf2."""
+_CAMERA_YAWS_DEG = {
+    "front": 0.0,
+    "front_left": 55.0,
+    "front_right": -55.0,
+    "back": 180.0,
+    "back_left": 110.0,
+    "back_right": -110.0,
+}
+_OPTICAL_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+"""Rotation body_from_optical of a camera that looks ahead."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrainingSweep:
-    """A sweep of some LiDAR somewhere in a town, to learn from."""
+class SimulatedDrive:
+    """Frames of one drive, simulated when they are asked for, the same for the same seed.
 
-    scan: LidarScan
-    labels: SemanticLabels
-    """Of the label set `town`."""
-    sensor_height_m: float
-    """Of the sensor above the ground below it."""
-    lidar: str
-    """Name of the model that the random one was made from."""
+    The base frame of the vehicle is on the ground below the sensors, x forward.
+    """
 
+    def __init__(
+        self,
+        seed: int,
+        *,
+        frames: int,
+        lidar: str | LidarModel = "HDL-64E",
+        cameras: int = 1,
+        image_size: tuple[int, int] = (640, 360),
+        style: str | None = None,
+        compensated: bool = False,
+    ) -> None:
+        """`lidar` is a name of LIDARS or a model; `image_size` is (width, height).
 
-def random_lidar(rng: np.random.Generator) -> LidarModel:
-    """A LiDAR like one of LIDARS, with another beam table, resolution, reach and noise."""
-    base = LIDARS[str(rng.choice(["HDL-64E", "HDL-32E", "VLS-128", "VLP-16"], p=[0.45, 0.3, 0.15, 0.1]))]
-    elevations = base.elevations_deg
-    if rng.random() < 0.7:
-        middle = elevations.mean()
-        elevations = middle + (elevations - middle) * rng.uniform(0.85, 1.15) + rng.uniform(-1.5, 1.5)
-        elevations = elevations + rng.normal(0, 0.06, len(elevations))
-    finest_deg = max(0.08, 360.0 * len(elevations) / _MAX_RAYS)
-    step_deg = (
-        360.0 / base.azimuth_steps if rng.random() < 0.4 else rng.uniform(finest_deg, max(0.4, finest_deg))
-    )
-    step_deg = max(step_deg, finest_deg)
-    return replace(
-        base,
-        elevations_deg=elevations,
-        azimuth_steps=int(360.0 / step_deg),
-        rate_hz=float(rng.choice([10.0, 20.0])),
-        reach_m=base.reach_m * rng.uniform(0.7, 1.4),
-        range_noise_m=rng.uniform(0.003, 0.03),
-        random_loss=rng.choice([0.0, 0.01, 0.1]) * rng.random(),
-        glass_transmission=rng.uniform(0.3, 0.9),
-    )
-
-
-def random_mount(rng: np.random.Generator, height_m: tuple[float, float]) -> SE3:
-    """body_from_lidar: a height over the ground, any direction, and a tilt of about a degree."""
-    tilt = rng.normal(0.0, np.deg2rad(1.2), 2)
-    rotation = Rotation.from_euler("zyx", [rng.uniform(-np.pi, np.pi), *tilt]).as_matrix()
-    return SE3.from_rotation_translation(rotation, np.array([0.0, 0.0, rng.uniform(*height_m)]))
-
-
-def random_sweeps(seed: int, count: int, *, style: str | None = None) -> Iterator[TrainingSweep]:
-    """Sweeps from `count` places of one town, each with another LiDAR, height, tilt, time and speed."""
-    town = Town.generate(seed, style)
-    scene = town.scene()
-    for index in range(count):
-        rng = np.random.default_rng([seed, 1, index])
-        robot = rng.random() < 0.15
-        xy, heading = _anywhere(town, rng) if robot else _on_lane(town, rng)
-        speed = 0.0 if rng.random() < 0.2 else rng.uniform(0, 1.5) if robot else rng.uniform(0, 15)
-        start_s = rng.uniform(1.0, town.duration_s - 2.0)
-        ego = _short_way(town, xy, heading, speed, rng.normal(0, 0.1), start_s)
-        mount = random_mount(rng, (0.9, 1.9) if robot else (1.5, 2.4))
-        model = random_lidar(rng)
-        stamp_ns = int(start_s * 1e9)
-        actors = clear_of(town.actors, ego, stamp_ns + np.array([0, model.period_ns]))
-        scan, labels = sweep(
-            model, scene.keeping(actors), ego.mounted(mount), stamp_ns, rng, compensated=rng.random() < 0.7
+        `compensated` scans are corrected for the motion during the sweep. Raises ConfigError where a setting is
+        impossible.
+        """
+        self.lidar = _lidar(lidar)
+        if not 0 <= cameras <= len(_CAMERA_YAWS_DEG):
+            raise ConfigError(f"cameras must be 0..{len(_CAMERA_YAWS_DEG)}, got {cameras}")
+        if frames < 1:
+            raise ConfigError(f"frames must be at least 1, got {frames}")
+        self.frames = frames
+        self._seed, self._compensated = seed, compensated
+        duration_s = (frames + 2) / self.lidar.rate_hz + 1.5
+        extent_m = float(np.clip(70.0 + 4.0 * duration_s, 110.0, 250.0))
+        self.town = Town.generate(seed, style, extent_m=extent_m, duration_s=duration_s)
+        rng = np.random.default_rng([seed, 2])
+        self.world_from_base = _ego_trajectory(self.town, duration_s, rng)
+        """Of the vehicle over time."""
+        self.actors = clear_of(self.town.actors, self.world_from_base, self.world_from_base.times_ns)
+        self._scene = self.town.scene().keeping(self.actors)
+        self.weather = Weather.random(rng)
+        self.base_from_lidar = SE3.from_rotation_translation(
+            Rotation.from_euler("yx", rng.normal(0, np.deg2rad(0.5), 2)).as_matrix(),
+            np.array([0.0, 0.0, rng.uniform(1.6, 2.1)]),
         )
-        yield TrainingSweep(
-            scan=scan, labels=labels, sensor_height_m=float(mount.translation[2]), lidar=model.name
+        names = list(_CAMERA_YAWS_DEG)[:cameras]
+        self.camera: Camera = pinhole(*image_size, 75.0)
+        """The model of all cameras."""
+        self.base_from_camera = {name: _mounted_camera(_CAMERA_YAWS_DEG[name]) for name in names}
+        """Poses of the optical frames by camera name."""
+
+    def stamp_ns(self, index: int) -> int:
+        """Start of the turn of scan `index`."""
+        return _START_NS + index * self.lidar.period_ns
+
+    def image_stamp_ns(self, index: int, camera: str) -> int:
+        """When the LiDAR looks where the camera looks: the turn starts behind and goes clockwise."""
+        share = (180.0 - _CAMERA_YAWS_DEG[camera]) / 360.0
+        return self.stamp_ns(index) + round(share * self.lidar.period_ns)
+
+    def world_from_lidar(self, index: int) -> SE3:
+        """At the stamp of scan `index`."""
+        return self.world_from_base.pose(self.stamp_ns(index)) @ self.base_from_lidar
+
+    def world_from_camera(self, index: int, camera: str) -> SE3:
+        """At the stamp of its image."""
+        return self.world_from_base.pose(self.image_stamp_ns(index, camera)) @ self.base_from_camera[camera]
+
+    def scan(self, index: int) -> tuple[LidarScan, SemanticLabels]:
+        """Scan `index` in frame `lidar` with its exact classes, ids of the label set `town`."""
+        return sweep(
+            self.lidar,
+            self._scene,
+            self.world_from_base.mounted(self.base_from_lidar),
+            self.stamp_ns(index),
+            np.random.default_rng([self._seed, 3, index]),
+            compensated=self._compensated,
+        )
+
+    def rendering(self, index: int, camera: str) -> Rendering:
+        """The image of one camera for scan `index`, with its classes and ranges."""
+        return render(
+            self._scene,
+            self.camera,
+            self.world_from_camera(index, camera),
+            self.image_stamp_ns(index, camera),
+            self.weather,
+            frame_id=f"camera_{camera}",
         )
 
 
-def random_sweep(seed: int) -> TrainingSweep:
-    """One sweep in a town of its own."""
-    return next(random_sweeps(seed, 1))
+def _lidar(lidar: str | LidarModel) -> LidarModel:
+    if isinstance(lidar, LidarModel):
+        return lidar
+    if lidar not in LIDARS:
+        raise ConfigError(f"lidar '{lidar}' is unknown; known are {', '.join(LIDARS)}")
+    return LIDARS[lidar]
 
 
-def _on_lane(town: Town, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """A place in some lane, well within the town, and the direction of its traffic."""
-    for _ in range(100):
-        roads = town.network.roads
-        road = roads[0] if rng.random() < 0.65 else roads[rng.integers(len(roads))]
-        side = int(rng.choice([-1, 1]))
-        lateral = side * (road.lane_centre_m(int(rng.integers(road.lanes))) + rng.normal(0, 0.3))
-        xy, heading = road.curve.at(np.array([rng.uniform(0, road.curve.length_m)]), lateral)
-        backwards = (side > 0) == town.right_hand
-        if np.abs(xy).max() < 0.62 * town.extent_m and _room(town, xy[0]):
-            return xy[0], float(heading[0]) + np.pi * backwards + rng.normal(0, 0.05)
-    return np.zeros(2), 0.0
+def _mounted_camera(yaw_deg: float) -> SE3:
+    """base_from_camera: on a ring of 0.4 m around the LiDAR, lower than it."""
+    yaw = np.deg2rad(yaw_deg)
+    outwards = SE3.from_yaw(yaw, np.array([0.4 * np.cos(yaw), 0.4 * np.sin(yaw), 1.5]))
+    return outwards @ SE3.from_rotation_translation(_OPTICAL_AXES, np.zeros(3))
 
 
-def _anywhere(town: Town, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """A free place on a sidewalk, parking lot or yard near a road."""
-    for _ in range(200):
-        xy = rng.uniform(-0.6, 0.6, 2) * town.extent_m
-        if -2.0 < town.plan.outside_m(xy[None])[0] < 12.0 and _room(town, xy):
-            return xy, rng.uniform(0, 2 * np.pi)
-    return _on_lane(town, rng)
+def _ego_trajectory(town: Town, duration_s: float, rng: np.random.Generator) -> Trajectory:
+    """Along a lane of the main road, half of the time round a corner, at changing speed."""
+    way, focus_m = _way(town, rng)
+    time = np.arange(0.0, duration_s + _STEP_S, _STEP_S)
+    knots = rng.uniform(0.5, 1.1, int(duration_s / 4) + 3)
+    speed = town.style.speed_mps[0] + rng.random() * np.ptp(town.style.speed_mps)
+    speed = speed * np.interp(time, 4.0 * np.arange(len(knots)), knots)
+    if rng.random() < 0.5:
+        speed *= np.clip(np.abs(time - rng.uniform(0.2, 0.8) * duration_s) / 2.0 - 0.5, 0.0, 1.0)
+    covered = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2 * _STEP_S)])
+    covered *= min(1.0, (way.length_m - 1.0) / max(covered[-1], 1e-6))
+    start = np.clip(focus_m - covered[-1] / 2, 0.0, way.length_m - 1.0 - covered[-1])
+    xy, heading = way.at(start + covered)
+    return trajectory_on(town.surface, xy, heading, _STEP_S)
 
 
-def _room(town: Town, xy: np.ndarray) -> bool:
-    """Whether nothing stands within about a metre."""
-    ring = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-    around = np.stack([np.cos(ring), np.sin(ring)], axis=1)
-    return bool(town.plan.free(np.concatenate([xy[None], xy + 0.6 * around, xy + 1.1 * around])).all())
+def _way(town: Town, rng: np.random.Generator) -> tuple[Curve, float]:
+    """A line through the town that the vehicle may follow, and the station that it should pass halfway."""
+    main = town.network.main
+    lane = int(rng.integers(main.lanes))
+    side = -1 if town.right_hand else 1
+    stations = np.arange(0.0, main.curve.length_m, 1.0)
+    line, _ = main.curve.at(stations, side * main.lane_centre_m(lane))
+    line = line[np.abs(line).max(axis=1) < town.extent_m - 25.0]
+    others = town.network.roads[1:]
+    if others and rng.random() < 0.5:
+        road = others[rng.integers(len(others))]
+        out, _ = road.curve.at(np.arange(12.0, road.curve.length_m, 1.0), side * road.lane_centre_m(0))
+        out = out[np.abs(out).max(axis=1) < town.extent_m - 25.0]
+        corner = int(np.argmin(np.linalg.norm(line - road.curve.xy[0], axis=1)))
+        if len(out) > 2 and corner > 30:
+            return Curve(_every_metre(np.concatenate([_turn(line[: corner - 11], out), out]))), float(corner)
+    return Curve(_every_metre(line)), len(line) / 2
 
 
-def _short_way(
-    town: Town, xy: np.ndarray, heading: float, speed_mps: float, yaw_rate: float, start_s: float
-) -> Trajectory:
-    """A quarter of a second through a place, on the ground."""
-    step_s = 0.25
-    headings = heading + yaw_rate * step_s * np.arange(2)
-    ways = xy + speed_mps * step_s * np.arange(2)[:, None] * np.array([np.cos(heading), np.sin(heading)])
-    way = trajectory_on(town.surface, ways, headings, step_s)
-    return replace(way, times_ns=way.times_ns + int(start_s * 1e9))
+def _turn(line: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """`line` with a smooth curve (cubic Bezier) to the start of `out`."""
+    start, end = line[-1], out[0]
+    reach = 0.45 * np.linalg.norm(end - start)
+    first = start + reach * (line[-1] - line[-2]) / np.linalg.norm(line[-1] - line[-2])
+    second = end - reach * (out[1] - out[0]) / np.linalg.norm(out[1] - out[0])
+    t = np.linspace(0.0, 1.0, 30)[1:-1, None]
+    curve = (1 - t) ** 3 * start + 3 * t * (1 - t) ** 2 * first + 3 * t**2 * (1 - t) * second + t**3 * end
+    return np.concatenate([line, curve])
+
+
+def _every_metre(xy: np.ndarray) -> np.ndarray:
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(xy, axis=0), axis=1))])
+    stations = np.arange(0.0, along[-1], 1.0)
+    return np.stack([np.interp(stations, along, axis) for axis in xy.T], axis=1)
 
 
 def clear_of(actors: tuple[Actor, ...], ego: Trajectory, times_ns: np.ndarray) -> tuple[Actor, ...]:
     """The actors that do not touch the ego vehicle (taken as 5 m long) at any of the times."""
-    _, ego_at = ego.at(times_ns)
+    ego_at = ego.positions(times_ns)
     kept = []
     for actor in actors:
-        _, at = actor.trajectory.at(times_ns)
         length, width = np.ptp(actor.mesh.vertices[:, :2], axis=0)
-        if np.linalg.norm(at - ego_at, axis=1).min() > max(length, width) / 2 + 1.5:
+        distance = np.linalg.norm(actor.trajectory.positions(times_ns) - ego_at, axis=1)
+        if distance.min() > max(length, width) / 2 + 1.5:
             kept.append(actor)
     return tuple(kept)

@@ -143,7 +143,9 @@ class _Blocks:
     def __init__(self, origins: np.ndarray, directions: np.ndarray) -> None:
         self._origins, self._directions = origins, directions
         count = -(-len(origins) // self._SIZE)
-        self._row = np.minimum(np.arange(count * self._SIZE), max(len(origins) - 1, 0)).reshape(count, self._SIZE)
+        self._row = np.minimum(np.arange(count * self._SIZE), max(len(origins) - 1, 0)).reshape(
+            count, self._SIZE
+        )
         block = directions[self._row]
         axis = block.sum(axis=1)
         self._axis = axis / np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-6)

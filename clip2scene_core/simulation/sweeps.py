@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from clip2scene_core.errors import DataError
-from clip2scene_core.simulation.drive import TrainingSweep, random_sweeps
+from clip2scene_core.simulation.sampling import TrainingSweep, random_sweeps
 from clip2scene_core.types import LidarScan, SemanticLabels
 
 _COLUMNS = ("start", "xyz", "intensity", "ring", "class_id", "sensor_height_m", "lidar")
@@ -67,7 +67,9 @@ def _read(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as content:
             return {name: content[name] for name in names}
     except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise DataError(f"{path} is no file of simulated sweeps ({error}); delete it to write it anew") from error
+        raise DataError(
+            f"{path} is no file of simulated sweeps ({error}); delete it to write it anew"
+        ) from error
 
 
 def _sweep(columns: dict[str, np.ndarray], index: int) -> TrainingSweep:
@@ -93,4 +95,6 @@ def count_sweeps(path: Path) -> int:
         with np.load(path, allow_pickle=False) as content:
             return len(content["start"]) - 1
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} is no file of simulated sweeps ({error}); delete it to write it anew") from error
+        raise DataError(
+            f"{path} is no file of simulated sweeps ({error}); delete it to write it anew"
+        ) from error
