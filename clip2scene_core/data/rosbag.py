@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -253,20 +254,16 @@ class RosbagSource:
     ) -> list[_BagCamera]:
         """The cameras asked for, any fault of which is an error, or all without fault."""
         images = [s for s in streams.values() if self._bag.types[s.topic] != CLOUD and s.entries]
-        by_name = _one_per_camera(images)
+        names = _camera_names(stream.topic for stream in images)
+        by_name = {names[topic]: streams[topic] for topic in reversed(names)}
         if wanted is None:
-            cameras = [self._camera_or_note(name, stream, infos, slop_ms) for name, stream in by_name.items()]
+            cameras = [self._camera_or_note(name, by_name[name], infos, slop_ms) for name in sorted(by_name)]
             return [camera for camera in cameras if camera is not None]
-        by_wanted = {stream.topic: (name, stream) for name, stream in by_name.items()}
-        by_wanted |= {
-            stream.topic: (stream.topic, stream) for stream in images if stream.topic not in by_wanted
-        }
-        by_wanted |= {name: (name, stream) for name, stream in by_name.items()}
-        if unknown := [name for name in wanted if name not in by_wanted]:
-            raise DataError(
-                f"{self._bag.path} has no camera '{unknown[0]}'; it has {', '.join(by_name) or 'none'}"
-            )
-        return [self._camera(*by_wanted[name], infos, slop_ms) for name in wanted]
+        if unknown := [name for name in wanted if name not in by_name and name not in names]:
+            present = ", ".join(sorted(by_name)) or "none"
+            raise DataError(f"{self._bag.path} has no camera '{unknown[0]}'; it has {present}")
+        chosen = {names.get(name, name): streams[name] if name in names else by_name[name] for name in wanted}
+        return [self._camera(name, stream, infos, slop_ms) for name, stream in chosen.items()]
 
     def _camera_or_note(
         self, name: str, images: _Stream, infos: dict[str, Any], slop_ms: float
@@ -344,15 +341,15 @@ def camera_info_topic(image_topic: str) -> str:
     return f"{_image_base(image_topic).rpartition('/')[0]}/camera_info"
 
 
-def _one_per_camera(images: Iterable[_Stream]) -> dict[str, _Stream]:
-    """By camera name, uncompressed before compressed; a name is as much of the namespace as is needed."""
-    namespaces: dict[str, _Stream] = {}
-    for stream in sorted(images, key=lambda s: (s.topic != _image_base(s.topic), s.topic)):
-        namespaces.setdefault(camera_info_topic(stream.topic).rpartition("/")[0].strip("/"), stream)
-    short = [namespace.rpartition("/")[2] for namespace in namespaces]
+def _camera_names(image_topics: Iterable[str]) -> dict[str, str]:
+    """Name of the camera by topic, uncompressed topics first; as much of the namespace as is needed."""
+    topics = sorted(image_topics, key=lambda topic: (topic != _image_base(topic), topic))
+    namespaces = {topic: camera_info_topic(topic).rpartition("/")[0].strip("/") for topic in topics}
+    last = Counter(namespace.rpartition("/")[2] for namespace in set(namespaces.values()))
     return {
-        (last if last and short.count(last) == 1 else namespace.replace("/", "_") or "camera"): stream
-        for last, (namespace, stream) in zip(short, sorted(namespaces.items()), strict=True)
+        topic: (short if last[short := namespace.rpartition("/")[2]] == 1 else namespace.replace("/", "_"))
+        or "camera"
+        for topic, namespace in namespaces.items()
     }
 
 

@@ -46,14 +46,14 @@ class TfTree:
         """Of a child that has both, the moving transforms count; of static ones, the last."""
         self._parents: dict[str, list[str]] = {}
         moving: dict[str, _Samples] = {}
-        static: dict[str, SE3] = {}
+        static: dict[str, StampedTransform] = {}
         for transform in transforms:
             parent, child = _plain(transform.parent), _plain(transform.child)
             parents = self._parents.setdefault(child, [])
             if parent not in parents:
                 parents.append(parent)
             if transform.static:
-                static[child] = SE3.from_quaternion(transform.quaternion_xyzw, transform.translation_m)
+                static[child] = transform
             else:
                 moving.setdefault(child, _Samples()).add(transform)
         self._static = static
@@ -130,13 +130,21 @@ class TfTree:
         """From the first of `children` to the parent of the last one."""
         pose = SE3.identity()
         for child in children:
-            trajectory = self._moving.get(child)
-            pose = (trajectory.at(stamp_ns) if trajectory else self._static[child]) @ pose
+            pose = self._parent_from(child, stamp_ns) @ pose
         return pose
+
+    def _parent_from(self, child: str, stamp_ns: int) -> SE3:
+        try:
+            if child in self._moving:
+                return self._moving[child].at(stamp_ns)
+            transform = self._static[child]
+            return SE3.from_quaternion(transform.quaternion_xyzw, transform.translation_m)
+        except CalibrationError as error:
+            raise CalibrationError(f"TF: the transform of '{child}': {error}") from error
 
 
 def _plain(frame: str) -> str:
-    """ROS 1 wrote frames with a leading slash."""
+    """Old drivers write frames with a leading slash."""
     return frame.removeprefix("/")
 
 

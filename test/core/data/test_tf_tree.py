@@ -1,0 +1,126 @@
+"""Trajectories and the TF tree against SciPy and chains worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation, Slerp
+
+from clip2scene_core.data.tf_tree import EVER, StampedTransform, TfTree
+from clip2scene_core.data.trajectory import Trajectory
+from clip2scene_core.errors import CalibrationError
+from clip2scene_core.geometry import SE3
+
+NO_TURN = (0.0, 0.0, 0.0, 1.0)
+QUARTER_LEFT = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))
+S = 1_000_000_000
+
+
+def static(parent, child, translation, quaternion=NO_TURN):
+    return StampedTransform(parent, child, 0, translation, quaternion, True)
+
+
+def moving(parent, child, stamp_ns, translation, quaternion=NO_TURN):
+    return StampedTransform(parent, child, stamp_ns, translation, quaternion, False)
+
+
+@pytest.fixture
+def vehicle() -> TfTree:
+    """From 10 to 20 s it drives 10 m along x of odom, turning left by 90 degrees; odom is 5 m up in map."""
+    return TfTree(
+        [
+            moving("odom", "base_link", 20 * S, (10, 0, 0), QUARTER_LEFT),
+            static("base_link", "lidar", (1, 0, 2)),
+            static("base_link", "camera", (0, 1, 0), QUARTER_LEFT),
+            moving("odom", "base_link", 10 * S, (0, 0, 0)),
+            static("map", "odom", (0, 0, 5)),
+        ]
+    )
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 1000), min_size=2, max_size=6, unique=True), st.integers(-50, 1050), st.data())
+def test_trajectories_interpolate_as_scipy_does(stamps, at, data):
+    small = st.tuples(*[st.floats(-0.8, 0.8)] * 3)
+    vectors = np.array([data.draw(small) for _ in stamps])
+    translations = np.array([data.draw(small) for _ in stamps])
+    rotations = Rotation.from_rotvec(vectors)
+    pose = Trajectory.from_samples(stamps, rotations.as_quat(), translations).at(at)
+    order = np.argsort(stamps)
+    times = np.array(stamps)[order]
+    clamped = np.clip(at, times[0], times[-1])
+    expected = Slerp(times, rotations[order])(clamped)
+    assert (Rotation.from_matrix(pose.rotation).inv() * expected).magnitude() < 1e-5
+    for axis in range(3):
+        assert pose.translation[axis] == pytest.approx(np.interp(clamped, times, translations[order, axis]))
+
+
+def test_two_samples_of_one_time_are_no_division_by_zero():
+    trajectory = Trajectory.from_samples([5, 5, 7], [NO_TURN] * 3, [(0, 0, 0), (1, 0, 0), (3, 0, 0)])
+    assert [trajectory.at(stamp).translation[0] for stamp in (5, 6, 7)] == [1, 2, 3]
+
+
+def test_poses_survive_the_way_through_a_trajectory():
+    poses = [SE3.from_yaw(0.3, np.array([1.0, 2, 3])), SE3.from_yaw(-2.0, np.array([4.0, 5, 6]))]
+    trajectory = Trajectory.from_poses([10, 20], poses)
+    np.testing.assert_allclose(trajectory.at(20).matrix, poses[1].matrix, atol=1e-12)
+    assert (trajectory.first_ns, trajectory.last_ns) == (10, 20)
+
+
+def test_static_siblings(vehicle):
+    """The camera is 1 m left of the base and looks left; the lidar, 1 m ahead and 2 m up, is right of it."""
+    np.testing.assert_allclose(vehicle.lookup("camera", "lidar", 0).translation, [-1, -1, 2], atol=1e-12)
+    assert vehicle.coverage("camera", "lidar") == EVER
+
+
+def test_a_chain_over_the_moving_base_is_interpolated(vehicle):
+    """Half way it is 5 m along and turned by 45 degrees."""
+    pose = vehicle.lookup("odom", "lidar", 15 * S)
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(pose.translation, [5 + half, half, 2], atol=1e-9)
+    np.testing.assert_allclose(vehicle.lookup("map", "lidar", 10 * S).translation, [1, 0, 7], atol=1e-12)
+    back = vehicle.lookup("lidar", "odom", 15 * S) @ pose
+    np.testing.assert_allclose(back.matrix, np.eye(4), atol=1e-9)
+    assert vehicle.coverage("map", "camera") == (10 * S, 20 * S)
+
+
+def test_ancestors_lead_to_the_root(vehicle):
+    assert vehicle.ancestors("/lidar") == ["lidar", "base_link", "odom", "map"]
+    assert vehicle.ancestors("elsewhere") == ["elsewhere"]
+    assert vehicle.frames == ("base_link", "camera", "lidar", "map", "odom")
+    np.testing.assert_array_equal(vehicle.lookup("elsewhere", "elsewhere", 0).matrix, np.eye(4))
+
+
+@pytest.mark.parametrize("stamp_ns", [10 * S - 1, 20 * S + 1])
+def test_nothing_is_extrapolated(vehicle, stamp_ns):
+    with pytest.raises(CalibrationError) as error:
+        vehicle.lookup("odom", "lidar", stamp_ns)
+    text = str(error.value)
+    assert "'lidar'" in text
+    assert "'odom'" in text
+    assert "from 10.000 s to 20.000 s" in text
+
+
+def test_frames_that_are_unknown_or_apart_are_named(vehicle):
+    with pytest.raises(
+        CalibrationError, match=r"from 'lidar' to 'radar'.*'radar' is not in the tree; it has base_link"
+    ):
+        vehicle.lookup("radar", "lidar", 0)
+    apart = TfTree([static("map", "lidar", (0, 0, 0)), static("world", "camera", (0, 0, 0))])
+    with pytest.raises(CalibrationError, match="not connected, the roots"):
+        apart.lookup("camera", "lidar", 0)
+
+
+def test_impossible_trees_are_named():
+    loop = TfTree([static("a", "b", (0, 0, 0)), static("b", "a", (0, 0, 0))])
+    with pytest.raises(CalibrationError, match="a -> b -> a form a loop"):
+        loop.lookup("b", "a", 0)
+    two = TfTree([static("a", "c", (0, 0, 0)), static("b", "c", (0, 0, 0))])
+    with pytest.raises(CalibrationError, match="'c' has several parents: a, b"):
+        two.lookup("a", "c", 0)
+    zero = TfTree([static("a", "b", (0, 0, 0), (0.0, 0.0, 0.0, 0.0)), static("a", "c", (1, 0, 0))])
+    assert zero.lookup("a", "c", 0).translation.tolist() == [1, 0, 0]
+    with pytest.raises(CalibrationError, match=r"transform of 'b': quaternion .* is no rotation"):
+        zero.lookup("a", "b", 0)
