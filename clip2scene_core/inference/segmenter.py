@@ -5,9 +5,9 @@ Shapes: N points, V voxels, K sweeps, D embedding, P phrases, C classes.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +19,24 @@ from clip2scene_core.build import choose_device, restore_student
 from clip2scene_core.checkpoint import Checkpoint
 from clip2scene_core.config import InferenceConfig
 from clip2scene_core.data.batch import collate
-from clip2scene_core.errors import ConfigError
+from clip2scene_core.errors import ConfigError, MissingExtraError
 from clip2scene_core.inference.stages import StageTimer
 from clip2scene_core.inference.temporal import fuse
-from clip2scene_core.sparse import ENGINES
+from clip2scene_core.sparse import make_engine
 from clip2scene_core.student import classify, use_scan_statistics
 from clip2scene_core.types import Frame, LidarScan, SemanticLabels
 from clip2scene_core.voxels import Voxels, occupied, voxelise
+
+SweepKey = tuple[str, int]
+"""Sensor frame and stamp: by these a sweep is recognised in the next frame."""
 
 
 class SemanticSegmenter:
     """A student with a vocabulary, ready for scans of any LiDAR."""
 
-    def __init__(self, checkpoint: Checkpoint, config: InferenceConfig = InferenceConfig()) -> None:
+    def __init__(self, checkpoint: Checkpoint, config: InferenceConfig | None = None) -> None:
         """Raises CheckpointError where the weights do not fit, ConfigError for an impossible setting."""
+        config = config or InferenceConfig()
         if config.threads:
             torch.set_num_threads(config.threads)
         self.label_set = checkpoint.label_set
@@ -44,13 +48,14 @@ class SemanticSegmenter:
         self._student.to(self._device).eval()
         self._text = checkpoint.text_embeddings.to(self._device)
         self._phrase_class = torch.tensor(checkpoint.phrase_class, device=self._device)
-        self._past: OrderedDict[tuple[str, int], tuple[np.ndarray, Tensor]] = OrderedDict()
+        self._past: dict[SweepKey, tuple[np.ndarray, Tensor]] = {}
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path | None = None, *, config: InferenceConfig = InferenceConfig()
+        cls, path: str | Path | None = None, *, config: InferenceConfig | None = None
     ) -> SemanticSegmenter:
         """From a file; None is the one that `config` names, or the one that ships with the package."""
+        config = config or InferenceConfig()
         return cls(checkpoints.load(path or config.checkpoint), config)
 
     @property
@@ -73,6 +78,7 @@ class SemanticSegmenter:
         voxels, features = self._embed(frame.scan, stages)
         if self._config.sweeps and frame.sweeps:
             features = self._fused(frame, voxels, features, stages)
+        self._forget_all_but(frame.scan, *frame.sweeps[: self._config.sweeps])
         with stages("classify"):
             classes = len(self.label_set.classes)
             cosine = classify(features, self._text, self._phrase_class, classes)
@@ -102,9 +108,8 @@ class SemanticSegmenter:
         """Features (V, D) of the scan's cells, fused with those of earlier sweeps in the same cells."""
         size_m = self._checkpoint.student.voxel_m
         clouds, parts = [_centres(voxels, size_m)], [features]
-        for sweep, world_from_sweep in zip(frame.sweeps, frame.sweeps_world_from_lidar, strict=True):
-            if len(clouds) > self._config.sweeps:
-                break
+        past_sweeps = zip(frame.sweeps, frame.sweeps_world_from_lidar, strict=True)
+        for sweep, world_from_sweep in islice(past_sweeps, self._config.sweeps):
             centres, past = self._recall(sweep, stages)
             lidar_from_sweep = frame.world_from_lidar.inverse() @ world_from_sweep
             clouds.append(lidar_from_sweep.apply(centres))
@@ -117,13 +122,15 @@ class SemanticSegmenter:
 
     def _remember(self, scan: LidarScan, voxels: Voxels, features: Tensor) -> None:
         if self._config.sweeps:
-            self._past[scan.frame_id, scan.stamp_ns] = _centres(voxels, self._checkpoint.student.voxel_m), features
-            while len(self._past) > self._config.sweeps + 1:
-                self._past.popitem(last=False)
+            self._past[_key(scan)] = _centres(voxels, self._checkpoint.student.voxel_m), features
+
+    def _forget_all_but(self, *scans: LidarScan) -> None:
+        """What one frame uses is all that the next one can use again."""
+        self._past = {key: self._past[key] for key in map(_key, scans) if key in self._past}
 
     def _recall(self, sweep: LidarScan, stages: StageTimer) -> tuple[np.ndarray, Tensor]:
-        """Voxel centres (V, 3) in the sweep's own frame and features (V, D), computed where not remembered."""
-        known = self._past.get((sweep.frame_id, sweep.stamp_ns))
+        """Voxel centres (V, 3) in the sweep's own frame and features (V, D), computed where not known."""
+        known = self._past.get(_key(sweep))
         if known is not None:
             return known
         voxels, features = self._embed(sweep, stages)
@@ -131,11 +138,11 @@ class SemanticSegmenter:
 
     def _labels(self, voxels: Voxels, class_index: np.ndarray, probability: np.ndarray) -> SemanticLabels:
         """Voxel answers to rows; the extra last entry is for rows in no voxel, whose index is -1."""
-        ids = np.append(self.label_set.ids[class_index], self.label_set.ids.dtype.type(self.label_set.ignore_id))
-        chance = np.append(probability, np.float32(0))
-        return SemanticLabels(
-            class_id=ids[voxels.voxel_of_point], probability=chance[voxels.voxel_of_point]
+        ids = np.append(
+            self.label_set.ids[class_index], self.label_set.ids.dtype.type(self.label_set.ignore_id)
         )
+        chance = np.append(probability, np.float32(0))
+        return SemanticLabels(class_id=ids[voxels.voxel_of_point], probability=chance[voxels.voxel_of_point])
 
 
 def choose_engine(name: str) -> str:
@@ -143,10 +150,14 @@ def choose_engine(name: str) -> str:
     if name != "auto":
         return name
     try:
-        ENGINES["spconv"]()
-    except (ImportError, ConfigError):
+        make_engine("spconv")
+    except MissingExtraError:
         return "torch"
     return "spconv"
+
+
+def _key(scan: LidarScan) -> SweepKey:
+    return scan.frame_id, scan.stamp_ns
 
 
 def _centres(voxels: Voxels, size_m: float) -> np.ndarray:
@@ -166,7 +177,9 @@ def _restricted(checkpoint: Checkpoint, names: Iterable[str]) -> Checkpoint:
     rows = [row for row, c in enumerate(checkpoint.phrase_class) if c in position]
     return replace(
         checkpoint,
-        label_set=replace(label_set, classes=tuple(label_set.classes[c] for c in position)),
+        label_set=replace(
+            label_set, classes=tuple(label_set.classes[c] for c in position), raw_ids={}, maps={}
+        ),
         text_embeddings=checkpoint.text_embeddings[rows],
         phrase_class=tuple(position[checkpoint.phrase_class[row]] for row in rows),
     )

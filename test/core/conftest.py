@@ -16,6 +16,8 @@ from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import Frame, LidarScan, SemanticLabels
 
+torch.set_num_threads(1)  # networks of a few channels: threads would only wait for each other
+
 
 class FrameList:
     """A FrameSource over frames in memory."""
@@ -47,8 +49,8 @@ def frame_list() -> type[FrameList]:
 def make_frame() -> Callable[..., Frame]:
     """Makes a frame of points (N, 3), and class ids where given; other fields by name."""
 
-    def make(xyz: np.ndarray, class_id: np.ndarray | None = None, stamp_ns: int = 0, **fields) -> Frame:
-        scan = LidarScan(xyz=np.asarray(xyz, np.float32), stamp_ns=stamp_ns, frame_id="lidar")
+    def make(xyz: np.ndarray, class_id: np.ndarray | None = None, **fields) -> Frame:
+        scan = LidarScan(xyz=np.asarray(xyz, np.float32).reshape(-1, 3), stamp_ns=0, frame_id="lidar")
         labels = None if class_id is None else SemanticLabels(class_id=np.asarray(class_id, np.uint16))
         return Frame(**{"scan": scan, "world_from_lidar": SE3.identity(), "labels": labels} | fields)
 
