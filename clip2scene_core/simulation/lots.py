@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ class Kerbside:
 
     def path(self, start_m: float, end_m: float, out_m: float, piece_m: float) -> np.ndarray:
         """(P, 2) points along the kerb, about `piece_m` apart."""
-        count = max(int(round(abs(end_m - start_m) / piece_m)), 1) + 1
+        count = max(round(abs(end_m - start_m) / piece_m), 1) + 1
         lateral = self.side * (self.road.edge_m(self.side) + out_m)
         return self.road.curve.at(np.linspace(start_m, end_m, count), lateral)[0]
 
@@ -72,25 +72,56 @@ def fill_lots(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Gener
     """Build up one side of a road, lot after lot."""
     border = str(rng.choice(style.border))
     border_seed = int(rng.integers(2**31))
-    for start, width in _lots(style, kerbside, rng):
+    start = rng.uniform(0, 10)
+    while start < kerbside.road.curve.length_m - 5:
+        front, gap = rng.uniform(*style.front_m), rng.uniform(*style.gap_m)
         if rng.random() < 0.25:
             border, border_seed = str(rng.choice(style.border)), int(rng.integers(2**31))
-        lot = _Lot(plan, style, kerbside, start, width, rng)
-        if rng.random() < (0.12 if style.name in ("downtown", "country") else 0.07):
+        lot = _Lot(plan, style, kerbside, start, front + gap, rng)
+        if rng.random() < 0.1:
             lot.open_space()
         elif rng.random() < style.built:
-            lot.house()
+            lot.house(front, gap)
         lot.border(border, border_seed)
         lot.garden()
+        start += front + gap
 
 
-def _lots(style: Style, kerbside: Kerbside, rng: np.random.Generator) -> Iterator[tuple[float, float]]:
-    """Start station and width of each lot."""
-    station = rng.uniform(0, 10)
-    while station < kerbside.road.curve.length_m - 5:
-        width = rng.uniform(*style.front_m) + rng.uniform(*style.gap_m)
-        yield station, width
-        station += width
+def fill_background(plan: Plan, style: Style, rng: np.random.Generator) -> None:
+    """Buildings, trees and bushes away from the roads, so that one does not look into the void between houses."""
+    extent = plan.extent_m - 5
+    grid = rng.uniform(0, np.pi / 2)
+    for xy in rng.uniform(-extent, extent, (int(extent**2 / 150), 2)):
+        away = plan.outside_m(xy[None])[0]
+        kind = rng.random()
+        if away > 22 and kind < 0.35 * style.built:
+            _build(plan, style, xy, grid + rng.integers(4) * np.pi / 2, rng)
+        elif away > 10 and kind > 1 - 0.5 * style.garden:
+            build = vegetation.tree if rng.random() < 0.6 else vegetation.bush
+            plan.stand(build(rng), xy, rng.uniform(0, 2 * np.pi), footprint_m=1.0, fit="upright")
+
+
+def _build(
+    plan: Plan,
+    style: Style,
+    xy: np.ndarray,
+    yaw: float,
+    rng: np.random.Generator,
+    front_m: float | None = None,
+) -> bool:
+    """A building of the style with its facade at a place; smaller where there is no room."""
+    front = front_m or rng.uniform(*style.front_m)
+    depth, height = rng.uniform(*style.depth_m), rng.uniform(*style.height_m)
+    for shrink in (1.0, 0.75, 0.5):
+        front, depth = front * shrink, depth * shrink
+        if front < 4.0 or depth < 4.0:
+            return False
+        # Balconies and steps may reach over the pavement.
+        footprint = np.array([[-front / 2 + 0.1, 0.2], [front / 2 - 0.1, depth]])
+        mesh = buildings.building(rng, front, depth, height)
+        if plan.stand(mesh, xy, yaw, outside_m=1.0, footprint_m=footprint, fit="sunk"):
+            return True
+    return False
 
 
 class _Lot:
@@ -111,20 +142,17 @@ class _Lot:
         self.setback_m = rng.uniform(*style.setback_m)
         self.front_m = kerbside.walk_m + self.setback_m
 
-    def house(self) -> None:
+    def house(self, front_m: float, gap_m: float) -> None:
         """A building with what belongs to it."""
         style, rng = self.style, self.rng
-        gap = min(rng.uniform(*style.gap_m), 0.6 * self.width_m)
-        front = max(self.width_m - gap, 5.0)
-        drives_in = rng.random() < style.driveway and gap > 3.0 and self.setback_m > 2.5
-        middle = self.start_m + front / 2 + rng.uniform(0, max(gap - 3.5 * drives_in, 0.01))
+        drives_in = rng.random() < style.driveway and gap_m > 3.0 and self.setback_m > 2.5
+        middle = self.start_m + front_m / 2 + rng.uniform(0, max(gap_m - 3.5 * drives_in, 0.01))
         xy, heading = self.kerbside.at(middle, self.front_m)
-        mesh = buildings.building(rng, front, rng.uniform(*style.depth_m), rng.uniform(*style.height_m))
-        self.plan.stand(mesh, xy, self.kerbside.facing(heading), outside_m=0.3, fit="sunk")
+        _build(self.plan, style, xy, self.kerbside.facing(heading), rng, front_m)
         if drives_in:
-            self._driveway(middle + front / 2 + 1.8)
+            self._driveway(middle + front_m / 2 + 1.8)
         if rng.random() < 0.5:
-            self._yard_surface(middle, front)
+            self._yard_surface(middle, front_m)
         if rng.random() < 0.3:
             self._stand_in_yard(buildings.garden_shed(rng), "sunk")
 
@@ -174,7 +202,10 @@ class _Lot:
         """A parking lot, a paved square or a lawn instead of a building."""
         rng = self.rng
         depth = rng.uniform(10.0, 30.0)
-        kind = str(rng.choice(["asphalt", "asphalt", "paved", "grass"]))
+        kind = str(rng.choice(["asphalt", "asphalt", "paved", "grass", "wood"]))
+        if kind == "wood":
+            self._wood(depth)
+            return
         class_id, material = SURFACES[kind]
         xy, heading = self.kerbside.at(self.middle_m, self.kerbside.walk_m + 0.5 + depth / 2)
         width = max(self.width_m - 1.0, 4.0)
@@ -205,6 +236,16 @@ class _Lot:
                     )
                     self.plan.stand(mesh, xy, yaw, outside_m=0.5)
 
+    def _wood(self, depth_m: float) -> None:
+        """Trees and undergrowth."""
+        for _ in range(int(0.06 * depth_m * self.width_m) + 3):
+            build = (vegetation.tree, vegetation.bush, vegetation.bush)[self.rng.integers(3)]
+            out = self.kerbside.walk_m + self.rng.uniform(0.8, depth_m)
+            xy, _ = self.kerbside.at(self.start_m + self.rng.uniform(0, self.width_m), out)
+            self.plan.stand(
+                build(self.rng), xy, self.rng.uniform(0, 2 * np.pi), footprint_m=0.6, fit="upright"
+            )
+
     def _square(self, depth_m: float) -> None:
         """Benches, planters, trees, bicycles and people."""
         kinds: tuple[Callable[[np.random.Generator], Mesh], ...] = (
@@ -222,7 +263,7 @@ class _Lot:
         for _ in range(int(self.rng.integers(3, 14))):
             build = kinds[self.rng.integers(len(kinds))]
             out = self.kerbside.walk_m + self.rng.uniform(1.0, depth_m)
-            xy, heading = self.kerbside.at(self.start_m + self.rng.uniform(1, self.width_m - 1), out)
+            xy, _ = self.kerbside.at(self.start_m + self.rng.uniform(1, self.width_m - 1), out)
             footprint = 0.8 if build is vegetation.tree else None
             self.plan.stand(
                 build(self.rng), xy, self.rng.uniform(0, 2 * np.pi), footprint_m=footprint, fit="upright"
@@ -230,7 +271,7 @@ class _Lot:
 
     def border(self, kind: str, seed: int) -> None:
         """What separates the lot from the sidewalk and from its neighbour."""
-        if kind == "none" or self.setback_m < 0.8:
+        if kind == "none" or self.setback_m < 0.6:
             return
         build = {"hedge": vegetation.hedge, "fence": furniture.fence, "wall": buildings.wall}[kind]
         width = 0.9 if kind == "hedge" else 0.3
@@ -258,7 +299,8 @@ class _Lot:
             self.plan.line(build, seed, path[index : index + 2], width_m=width_m)
 
     def _stand_in_yard(self, mesh: Mesh, fit: str, footprint_m: float | None = None) -> None:
-        out = self.kerbside.walk_m + self.rng.uniform(0.8, self.setback_m + 18.0)
+        reach = self.setback_m if self.setback_m > 1.5 and self.rng.random() < 0.5 else self.setback_m + 16.0
+        out = self.kerbside.walk_m + self.rng.uniform(0.8, max(reach, 1.0))
         xy, heading = self.kerbside.at(self.start_m + self.rng.uniform(0, self.width_m), out)
         yaw = self.kerbside.facing(heading) + self.rng.choice([0, 0.5, 1, 1.5]) * np.pi
         self.plan.stand(mesh, xy, yaw, outside_m=0.6, fit=fit, footprint_m=footprint_m)
@@ -266,10 +308,10 @@ class _Lot:
     def garden(self) -> None:
         """Trees, bushes, tufts and things that lie about."""
         rng = self.rng
-        for _ in range(rng.poisson(self.style.garden * self.width_m / 9)):
+        for _ in range(rng.poisson(self.style.garden * self.width_m / 5)):
             self._stand_in_yard(vegetation.tree(rng), "upright", 1.0)
-        for _ in range(rng.poisson(self.style.garden * self.width_m / 6)):
-            self._stand_in_yard(vegetation.bush(rng), "upright", 0.8)
+        for _ in range(rng.poisson(self.style.garden * self.width_m / 3)):
+            self._stand_in_yard(vegetation.bush(rng), "upright", 0.7)
         for _ in range(rng.poisson(self.style.garden * self.width_m / 8)):
             self._stand_in_yard(vegetation.grass_tufts(rng, int(rng.integers(4, 14))), "draped", 0.1)
         for _ in range(rng.poisson(0.25)):

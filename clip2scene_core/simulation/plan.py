@@ -94,17 +94,21 @@ class Plan:
         yaw: float,
         *,
         outside_m: float | None = 0.1,
-        footprint_m: float | None = None,
+        footprint_m: float | np.ndarray | None = None,
         fit: str = "tilted",
     ) -> bool:
-        """Place an object if its footprint (its bounds, or a square of `footprint_m`) is free.
+        """Place an object if its footprint is free.
+
+        `footprint_m` is the side of a square, or low and high corner (2, 2) in its frame, or None for its bounds.
 
         `fit`: `tilted` follows the slope, `upright` stands at the height below its middle, `sunk` at the lowest.
         """
         if footprint_m is None:
             low, high = mesh.vertices[:, :2].min(axis=0), mesh.vertices[:, :2].max(axis=0)
-        else:
+        elif np.isscalar(footprint_m):
             low, high = np.full(2, -footprint_m / 2), np.full(2, footprint_m / 2)
+        else:
+            low, high = footprint_m
         if not self.claim(np.asarray(xy), yaw, low, high, outside_m=outside_m):
             return False
         self._objects.append((mesh, np.asarray(xy), yaw, fit))

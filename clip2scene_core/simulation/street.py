@@ -115,6 +115,26 @@ def line_street(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Gen
         )
 
 
+def plant_median(plan: Plan, rng: np.random.Generator) -> None:
+    """What stands between the directions of the main road: trees, bushes, lamps, a hedge, a rail or a barrier."""
+    road = plan.network.main
+    if road.median_m == 0:
+        return
+    if rng.random() < 0.7:
+        builds = ((vegetation.tree,), (vegetation.tree, vegetation.bush), (furniture.street_lamp,))[
+            rng.integers(3)
+        ]
+        for station in np.arange(rng.uniform(0, 10), road.curve.length_m, rng.uniform(6, 20)):
+            xy, heading = road.curve.at(np.array([station]))
+            yaw = float(heading[0]) + np.pi / 2
+            plan.stand(pick(rng, builds)(rng), xy[0], yaw, outside_m=0.3, footprint_m=0.6, fit="upright")
+    if rng.random() < 0.6:
+        kinds = (vegetation.hedge, furniture.fence, furniture.guard_rail, furniture.jersey_barrier)
+        lateral = rng.uniform(-0.25, 0.25) * road.median_m
+        path, _ = road.curve.at(np.arange(0.0, road.curve.length_m, 3.0), lateral)
+        plan.line(pick(rng, kinds), int(rng.integers(2**31)), path, outside_m=0.2, width_m=0.5)
+
+
 def _row(kerbside: Kerbside, spacing_m: float, rng: np.random.Generator) -> np.ndarray:
     stations = np.arange(rng.uniform(0, spacing_m), kerbside.road.curve.length_m, spacing_m)
     kept = stations[rng.random(len(stations)) < 0.85]

@@ -38,12 +38,12 @@ class Style:
     """Share of the lots that have a building."""
     yard: tuple[str, ...] = ("grass",)
     """Surface behind the sidewalk: `grass`, `paved`, `asphalt`, `soil`."""
-    border: tuple[str, ...] = ("none", "hedge", "fence", "wall")
+    border: tuple[str, ...] = ("none", "hedge", "hedge", "fence", "wall")
     garden: float = 0.5
     """Density of garden trees and bushes."""
     driveway: float = 0.5
     tree_spacing_m: Range = (8.0, 25.0)
-    street_trees: float = 0.4
+    street_trees: float = 0.55
     guard_rail: float = 0.0
     junctions: tuple[int, ...] = (1, 2, 3)
     roundabout: float = 0.0

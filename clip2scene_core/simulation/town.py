@@ -8,7 +8,7 @@ import numpy as np
 
 from clip2scene_core.errors import ConfigError
 from clip2scene_core.simulation.ground import Relief, Waves, build_ground
-from clip2scene_core.simulation.lots import SURFACES, Kerbside, fill_lots
+from clip2scene_core.simulation.lots import SURFACES, Kerbside, fill_background, fill_lots
 from clip2scene_core.simulation.meshes import Material, Mesh
 from clip2scene_core.simulation.plan import Plan, Surface
 from clip2scene_core.simulation.roads import RoadNetwork
@@ -18,6 +18,7 @@ from clip2scene_core.simulation.street import (
     furnish,
     line_street,
     park_vehicles,
+    plant_median,
     set_up_works,
 )
 from clip2scene_core.simulation.styles import STYLES, Style, plan_roads
@@ -86,8 +87,10 @@ def _furnish(plan: Plan, style: Style, kerbsides: list[Kerbside], rng: np.random
         if rng.random() < 0.15:
             set_up_works(plan, kerbside, rng)
         line_street(plan, style, kerbside, rng)
+    plant_median(plan, rng)
     for kerbside in kerbsides:
         fill_lots(plan, style, kerbside, rng)
+    fill_background(plan, style, rng)
     for kerbside in kerbsides:
         park_vehicles(plan, style, kerbside, rng)
         furnish(plan, style, kerbside, rng)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clip2scene_core.geometry import SE3
 from clip2scene_core.simulation import people, vehicles
 from clip2scene_core.simulation.lots import Kerbside
 from clip2scene_core.simulation.meshes import Mesh
@@ -72,7 +71,7 @@ def drive_lanes(
         speed = rng.uniform(*style.speed_mps)
         covered = progress_m(speed, duration_s, rng)
         queue = covered[-1] == 0
-        gap = rng.uniform(2, 5) if queue else rng.uniform(1.0, 6.0) * speed / style.traffic
+        gap = rng.uniform(2, 9) if queue else rng.uniform(1.5, 7.0) * speed / style.traffic
         # Streams of side roads end before the junction with the main road, which is at their first station.
         room = road.curve.length_m - (0 if road is plan.network.main else 14)
         station = rng.uniform(0, 15) - (0 if queue else covered[-1] / 2)
@@ -92,11 +91,11 @@ def drive_lanes(
 def _vehicle(style: Style, rng: np.random.Generator) -> Mesh:
     kinds = (
         (vehicles.car, 1.0),
-        (vehicles.truck, 0.5 * style.heavy),
-        (vehicles.bus, 0.35 * style.heavy),
+        (vehicles.truck, 0.4 * style.heavy),
+        (vehicles.bus, 0.25 * style.heavy),
         (vehicles.construction_vehicle, 0.15 * style.heavy),
-        (people.motorcyclist, 0.2),
-        (people.bicyclist, 0.2),
+        (people.motorcyclist, 0.25),
+        (people.bicyclist, 0.25),
     )
     share = np.array([k[1] for k in kinds])
     return kinds[rng.choice(len(kinds), p=share / share.sum())][0](rng)
@@ -111,7 +110,7 @@ def _taken(plan: Plan, mover: Mover) -> bool:
 def ride_edges(style: Style, kerbside: Kerbside, duration_s: float, rng: np.random.Generator) -> list[Mover]:
     """Bicyclists and motorcyclists at the edge of the lanes or on the sidewalk."""
     movers = []
-    for _ in range(rng.poisson(0.8 * style.people)):
+    for _ in range(rng.poisson(1.5 * style.people)):
         build = people.bicyclist if rng.random() < 0.7 else people.motorcyclist
         speed = rng.uniform(2.0, 7.0)
         out = -kerbside.road.side(kerbside.side).parking_m - rng.uniform(0.4, 0.8)
@@ -126,7 +125,7 @@ def walk(
 ) -> list[Mover]:
     """People along the sidewalk, alone or in groups, and across the road."""
     movers = []
-    for _ in range(rng.poisson(style.people * kerbside.road.curve.length_m / 35)):
+    for _ in range(rng.poisson(style.people * kerbside.road.curve.length_m / 16)):
         out = rng.uniform(kerbside.verge_m + 0.4, max(kerbside.walk_m - 0.3, kerbside.verge_m + 0.8))
         speed = rng.choice([-1, 1]) * rng.uniform(0.6, 1.8)
         leader = _along(kerbside, people.pedestrian(rng), out, speed, duration_s, rng)
@@ -166,8 +165,3 @@ def _across(kerbside: Kerbside, mesh: Mesh, duration_s: float, rng: np.random.Ge
     sign = rng.choice([-1, 1])
     xy, heading = road.curve.at(station, sign * lateral)
     return Mover(mesh=mesh, xy=xy, heading=heading + sign * np.pi / 2)
-
-
-def standing(pose: SE3, mesh: Mesh) -> Actor:
-    """Something that could move but does not."""
-    return Actor(mesh=mesh, trajectory=Trajectory.standing(pose))
