@@ -33,7 +33,7 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
         self._news = threading.Condition()
         self._waiting: list[Callable[[], None]] = []
         if node is not None:
-            self.frame_server = node.create_service(FrameGraph, "tf2_frames", self._frames)
+            self.frame_server = node.create_service(FrameGraph, "tf2_frames", self._tell_frames)
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
         """Take in the pose of a moving frame and wake who waits for it."""
@@ -194,6 +194,6 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
         timer = self._node.create_timer(tf2_py.buffer_core.nanoseconds(timeout) / 1e9, fail)
         future.add_done_callback(lambda _: self._node.destroy_timer(timer))
 
-    def _frames(self, _: FrameGraph.Request, response: FrameGraph.Response) -> FrameGraph.Response:
+    def _tell_frames(self, _: FrameGraph.Request, response: FrameGraph.Response) -> FrameGraph.Response:
         response.frame_yaml = self.all_frames_as_yaml()
         return response
