@@ -64,6 +64,10 @@ def words(text):
     return [" ".join(part.split()) for part in text.split(",")]
 
 
+def test_the_sets_that_ship():
+    assert set(LabelSet.shipped()) == set(SETS)
+
+
 @pytest.mark.parametrize(("name", "count"), SETS.items())
 def test_every_set_loads_with_consecutive_ids_phrases_and_distinct_colours(name, count):
     labels = LabelSet.named(name)
