@@ -23,8 +23,10 @@ from clip2scene_core.labels import LabelSet
 from clip2scene_core.losses import cross_entropy, lovasz_softmax
 from clip2scene_core.sparse import SparseVoxels
 from clip2scene_core.student import MinkUNet, classify
+from clip2scene_core.training.interruption import interruptions_deferred
 from clip2scene_core.training.samples import StepSampler, TrainingSamples, class_weights, collate_samples
 from clip2scene_core.training.state import RunState, load_state, save_state
+from clip2scene_core.writing import whole_file
 
 LOG_FILE = "log.jsonl"
 CHECKPOINT_FILE = "student.safetensors"
@@ -39,8 +41,8 @@ def finetune(
 ) -> Path:
     """Trains in `folder` (resuming what is there) and returns the path of the checkpoint.
 
-    `record` goes into the checkpoint beside configuration, time and steps. An interruption saves the
-    state first; the same call then goes on from there.
+    `record` goes into the checkpoint beside configuration, time and steps. An interruption waits for the end
+    of the step and saves the state; the same call then goes on from there.
     """
     try:
         from lightning.fabric import Fabric, seed_everything
@@ -56,6 +58,7 @@ def finetune(
     classes = len(label_set.classes)
     text = orthonormal_embeddings(classes, config.student.embedding_dim, seed=settings.seed).to(device)
     phrase_class = torch.arange(classes, device=device)
+    samples = TrainingSamples(source, label_set, config.student, settings.augment, settings.seed)
     weight = class_weights(source, label_set, settings.rare).to(device)
 
     student = build_student(config.student, engine=settings.engine)
@@ -68,8 +71,8 @@ def finetune(
     done = load_state(folder, content, student, average, optimizer) or RunState(
         step=0, seconds=0.0, config=content
     )
-    (folder / CONFIG_FILE).write_text(yaml.safe_dump(content, sort_keys=False))
-    samples = TrainingSamples(source, label_set, config.student, settings.augment, settings.seed)
+    with whole_file(folder / CONFIG_FILE) as temporary:
+        temporary.write_text(yaml.safe_dump(content, sort_keys=False))
     order = StepSampler(
         len(samples), batch=settings.batch, first_step=done.step, steps=settings.steps, seed=settings.seed
     )
@@ -78,36 +81,40 @@ def finetune(
     )
 
     started = saved = time.monotonic()
-    step = done.step
+    step, whole = done.step, True
 
     def state() -> RunState:
         return RunState(step=step, seconds=done.seconds + time.monotonic() - started, config=content)
 
     learner.train()
-    try:
-        for voxels, target in loader:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(settings, step)
-            target = target.to(device)
-            semantic = learner(voxels.features.to(device), voxels.coordinates.to(device))
-            scores = classify(semantic, text, phrase_class, classes) / config.student.temperature
-            entropy = cross_entropy(scores, target, weight)
-            lovasz = lovasz_softmax(scores, target)
-            fabric.backward(entropy + settings.lovasz * lovasz)
-            fabric.clip_gradients(learner, optimizer, max_norm=10.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            average.update_parameters(student)
-            step += 1
-            losses = {"cross_entropy": float(entropy.detach()), "lovasz": float(lovasz.detach())}
-            with (folder / LOG_FILE).open("a") as log:
-                log.write(json.dumps({"step": step, **losses}) + "\n")
-            report(step, losses)
-            if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+    with interruptions_deferred() as stop_if_interrupted:
+        try:
+            for voxels, target in loader:
+                whole = False
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(settings, step)
+                target = target.to(device)
+                semantic = learner(voxels.features.to(device), voxels.coordinates.to(device))
+                scores = classify(semantic, text, phrase_class, classes) / config.student.temperature
+                entropy = cross_entropy(scores, target, weight)
+                lovasz = lovasz_softmax(scores, target)
+                fabric.backward(entropy + settings.lovasz * lovasz)
+                fabric.clip_gradients(learner, optimizer, max_norm=10.0)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                average.update_parameters(student)
+                step, whole = step + 1, True
+                losses = {"cross_entropy": float(entropy.detach()), "lovasz": float(lovasz.detach())}
+                with (folder / LOG_FILE).open("a") as log:
+                    log.write(json.dumps({"step": step, **losses}) + "\n")
+                report(step, losses)
+                if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+                    save_state(folder, state(), student, average, optimizer)
+                    saved = time.monotonic()
+                stop_if_interrupted()
+        finally:
+            if whole:  # half a step is no state to go on from
                 save_state(folder, state(), student, average, optimizer)
-                saved = time.monotonic()
-    finally:
-        save_state(folder, state(), student, average, optimizer)
 
     path = folder / CHECKPOINT_FILE
     finished = Checkpoint(

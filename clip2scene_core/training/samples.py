@@ -31,6 +31,8 @@ class TrainingSamples(Dataset):
     ) -> None:
         if source.label_set is None:
             raise DataError("the source has no labels to learn from")
+        if not len(source):
+            raise DataError("the source has no frames to learn from")
         self._source = source
         self._label_set = label_set
         self._student = student
@@ -47,12 +49,13 @@ class TrainingSamples(Dataset):
         target = class_indices(frame, self._source.label_set, self._label_set)
         finite = np.flatnonzero(np.isfinite(frame.scan.xyz).all(axis=1))
         rows = finite[augment.kept(len(finite), rng, self._vary.drop)]
-        intensity = frame.scan.intensity
+        if self._student.intensity and frame.scan.intensity is None:
+            raise DataError(f"student.intensity is set, but the scan of frame {index} has no intensity")
         voxels = voxelise(
             _varied(frame.scan.xyz[rows], rng, self._vary),
             size_m=self._student.voxel_m,
             range_m=self._student.range_m,
-            intensity=intensity[rows] if self._student.intensity and intensity is not None else None,
+            intensity=frame.scan.intensity[rows] if self._student.intensity else None,
         )
         return voxels, voxel_classes(voxels, target[rows], len(self._label_set.classes))
 
@@ -109,7 +112,5 @@ def _varied(xyz: np.ndarray, rng: np.random.Generator, vary: AugmentConfig) -> n
     if vary.rotate:
         xyz = augment.rotated(xyz, rng)
     xyz = augment.scaled(xyz, rng, vary.scale)
-    xyz = augment.reshaped_ground(
-        xyz, rng, tilt_deg=vary.tilt_deg, wave_m=vary.wave_m, crown_m=vary.crown_m
-    )
+    xyz = augment.reshaped_ground(xyz, rng, tilt_deg=vary.tilt_deg, wave_m=vary.wave_m, crown_m=vary.crown_m)
     return augment.jittered(xyz, rng, vary.jitter_m)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from clip2scene_core.checkpoint import write_safetensors
@@ -37,7 +37,9 @@ def save_state(
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
     header = json.dumps({"step": state.step, "seconds": state.seconds, "config": state.config})
-    write_safetensors({k: v.detach().contiguous() for k, v in tensors.items()}, folder / STATE_FILE, {"run": header})
+    write_safetensors(
+        {k: v.detach().contiguous() for k, v in tensors.items()}, folder / STATE_FILE, {"run": header}
+    )
 
 
 def load_state(
@@ -45,28 +47,34 @@ def load_state(
 ) -> RunState | None:
     """Restores a run into its objects; None where `folder` holds none.
 
-    Raises ConfigError where the run was started with another configuration.
+    Raises ConfigError where the run was started with another configuration, CheckpointError where the
+    file is none of a run or its tensors are not those of the objects.
     """
     path = folder / STATE_FILE
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["run"])
+            state = RunState(**json.loads((file.metadata() or {})["run"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, KeyError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, TypeError, OSError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} is no state of a run; delete it to start again") from error
-    if header["config"] != config:
+    if state.config != config:
         raise ConfigError(f"{folder} holds a run with another configuration; name another folder")
-    groups: dict[str, dict] = {"model": {}, "average": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        group, _, key = name.partition(".")
-        groups[group][key] = tensor
-    model.load_state_dict(groups["model"])
-    average.load_state_dict(groups["average"])
     moments: dict[int, dict] = {}
-    for name, tensor in groups["optimizer"].items():
+    for name, tensor in _group(tensors, "optimizer.").items():
         index, _, key = name.partition(".")
         moments.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    return RunState(step=header["step"], seconds=header["seconds"], config=config)
+    try:
+        model.load_state_dict(_group(tensors, "model."))
+        average.load_state_dict(_group(tensors, "average."))
+        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} holds the weights of another network; delete it to start again"
+        ) from error
+    return state
+
+
+def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,229 @@
+"""Training runs of a few steps with a student of a few channels."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from clip2scene_core import checkpoint as checkpoints
+from clip2scene_core.config import (
+    AugmentConfig,
+    InferenceConfig,
+    RunConfig,
+    StudentConfig,
+    TrainingConfig,
+    load,
+    to_dict,
+)
+from clip2scene_core.errors import ConfigError, DataError, MissingExtraError
+from clip2scene_core.inference import SemanticSegmenter
+from clip2scene_core.labels import LabelSet
+from clip2scene_core.training import finetune as module
+from clip2scene_core.training.finetune import CHECKPOINT_FILE, CONFIG_FILE, LOG_FILE, finetune, learning_rate
+from clip2scene_core.training.state import STATE_FILE
+
+pytest.importorskip("lightning", reason="lightning is not installed: pip install 'clip2scene_ros[train]'")
+
+STUDENT = StudentConfig(variant=14, width=0.05, embedding_dim=16, voxel_m=0.5, range_m=50.0)
+TRAINING = TrainingConfig(steps=4, batch=2, loaders=0, device="cpu", average=0.9)
+RUN = RunConfig(student=STUDENT, training=TRAINING)
+
+
+def train(source, folder, run=RUN, report=lambda step, losses: None):
+    return finetune(run, source, folder, record={"command": "a test"}, report=report)
+
+
+def interrupt_after(step):
+    def report(done, losses):
+        if done == step:
+            raise KeyboardInterrupt
+
+    return report
+
+
+def losses(folder):
+    return [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
+
+
+def test_a_run_leaves_a_checkpoint_that_labels_and_says_how_it_came_about(streets, tmp_path):
+    source, steps = streets(3), []
+    path = train(source, tmp_path, report=lambda step, losses: steps.append((step, *losses)))
+    assert path == tmp_path / CHECKPOINT_FILE
+    assert steps == [(n, "cross_entropy", "lovasz") for n in (1, 2, 3, 4)]
+    assert [entry["step"] for entry in losses(tmp_path)] == [1, 2, 3, 4]
+    assert load(RunConfig, tmp_path / CONFIG_FILE) == RUN
+    made = checkpoints.load(path)
+    assert made.student == STUDENT
+    assert made.label_set.name == "street"
+    assert made.training["command"] == "a test"
+    assert made.training["steps"] == 4
+    assert made.training["config"] == to_dict(RUN)
+    labels = SemanticSegmenter(made, InferenceConfig(device="cpu", engine="torch")).segment(source[0])
+    assert set(labels.class_id[:-5]) <= set(made.label_set.ids)
+    assert {p.name for p in tmp_path.iterdir()} == {CHECKPOINT_FILE, CONFIG_FILE, LOG_FILE, STATE_FILE}
+
+
+def assert_same_run(one, other):
+    """Bit by bit: the checkpoint, and weights, average and optimiser of the state."""
+    for name in (CHECKPOINT_FILE, STATE_FILE):
+        first, second = load_file(one / name), load_file(other / name)
+        assert first.keys() == second.keys()
+        for tensor in first:
+            assert torch.equal(first[tensor], second[tensor]), f"{name} {tensor}"
+    assert losses(one) == losses(other)
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_an_interrupted_run_ends_as_if_it_had_not_been(step, streets, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(streets(3), whole)
+    with pytest.raises(KeyboardInterrupt):
+        train(streets(3), parts, report=interrupt_after(step))
+    assert not (parts / CHECKPOINT_FILE).exists()
+    torch.manual_seed(77)  # what happened in between does not matter
+    resumed = []
+    train(streets(3), parts, report=lambda done, losses: resumed.append(done))
+    assert resumed == list(range(step + 1, 5))
+    assert_same_run(whole, parts)
+
+
+def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(streets, tmp_path, monkeypatch):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(streets(3), whole)
+    entropy, calls = module.cross_entropy, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return entropy(*arguments)
+
+    monkeypatch.setattr(module, "cross_entropy", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(streets(3), parts)
+    assert [entry["step"] for entry in losses(parts)] == [1, 2]
+    train(streets(3), parts)
+    assert_same_run(whole, parts)
+
+
+def test_half_a_step_is_not_saved(streets, tmp_path, monkeypatch):
+    """The forward pass has already moved the statistics of batch norm when the loss fails."""
+    with pytest.raises(KeyboardInterrupt):
+        train(streets(3), tmp_path, report=interrupt_after(2))
+    before = (tmp_path / STATE_FILE).read_bytes()
+
+    def broken(*_):
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="out of memory"):
+        patch.setattr(module, "lovasz_softmax", broken)
+        train(streets(3), tmp_path)
+    assert (tmp_path / STATE_FILE).read_bytes() == before
+
+
+def test_a_finished_run_is_finished(streets, tmp_path):
+    train(streets(3), tmp_path)
+    before, steps = load_file(tmp_path / CHECKPOINT_FILE), []
+    train(streets(3), tmp_path, report=lambda step, losses: steps.append(step))
+    assert steps == []
+    assert all(torch.equal(t, before[name]) for name, t in load_file(tmp_path / CHECKPOINT_FILE).items())
+
+
+def test_another_configuration_in_the_same_folder_is_refused(streets, tmp_path):
+    train(streets(3), tmp_path)
+    files = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    other = replace(RUN, training=replace(TRAINING, learning_rate=0.5))
+    with pytest.raises(ConfigError, match="holds a run with another configuration"):
+        train(streets(3), tmp_path, other)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == files
+
+
+def test_processes_that_prepare_scans_change_nothing(streets, tmp_path):
+    for loaders in (0, 2):
+        run = replace(RUN, training=replace(TRAINING, steps=2, loaders=loaders))
+        train(streets(3), tmp_path / str(loaders), run)
+    assert losses(tmp_path / "0") == losses(tmp_path / "2")
+
+
+def test_the_seed_decides(streets, tmp_path):
+    for seed in (0, 1):
+        run = replace(RUN, training=replace(TRAINING, steps=1, seed=seed))
+        train(streets(3), tmp_path / str(seed), run)
+    assert losses(tmp_path / "0") != losses(tmp_path / "1")
+
+
+def test_without_an_average_the_last_weights_are_kept(streets, tmp_path):
+    run = replace(RUN, training=replace(TRAINING, average=0.0))
+    kept = checkpoints.load(train(streets(3), tmp_path, run)).weights
+    last = load_file(tmp_path / STATE_FILE)
+    for name, tensor in kept.items():
+        if tensor.is_floating_point():
+            assert torch.equal(tensor, last[f"model.{name}"].half().float()), name
+
+
+def test_a_student_learns_a_street_by_heart(streets, tmp_path):
+    """Without variation, one scan of three classes: the loss falls and most points get their class."""
+    still = AugmentConfig(rotate=False, scale=0, tilt_deg=0, wave_m=0, crown_m=0, jitter_m=0, drop=0)
+    training = replace(TRAINING, steps=40, batch=1, learning_rate=0.01, average=0.5, augment=still)
+    source = streets(1)
+    path = train(source, tmp_path, replace(RUN, training=training))
+    log = losses(tmp_path)
+    for name in ("cross_entropy", "lovasz"):
+        first, last = (sum(entry[name] for entry in part) / 5 for part in (log[:5], log[-5:]))
+        assert last < 0.6 * first, name
+    config = InferenceConfig(device="cpu", engine="torch", scan_statistics=1.0)
+    segmenter = SemanticSegmenter.from_checkpoint(path, config=config)
+    frame = source[0]
+    predicted = segmenter.segment(frame).class_id
+    truth = LabelSet.named("street").from_set(source.label_set, frame.labels.class_id)
+    known = (truth > 0) & (predicted > 0)
+    assert (predicted == truth)[known].mean() > 0.9
+
+
+def test_sources_that_cannot_teach_leave_no_files(streets, tmp_path):
+    source = streets(1)
+    source.label_set = None
+    for bad, message in ((source, "no labels"), (streets(0), "no frames")):
+        with pytest.raises(DataError, match=message):
+            train(bad, tmp_path / "run")
+        assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_lightning_that_is_not_installed(streets, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightning.fabric", None)
+    with pytest.raises(MissingExtraError, match=r"clip2scene_ros\[train\]"):
+        train(streets(1), tmp_path)
+
+
+def test_the_learning_rate_rises_then_falls_along_a_cosine():
+    settings = TrainingConfig(steps=110, warmup=10 / 110, learning_rate=0.5)
+    rates = [learning_rate(settings, step) for step in range(110)]
+    assert rates[:10] == pytest.approx([0.05 * n for n in range(1, 11)])
+    assert rates[10] == pytest.approx(0.5)
+    assert rates[60] == pytest.approx(0.25), "half way down"
+    assert rates[35] == pytest.approx(0.25 * (1 + math.sqrt(0.5)))
+    assert 0 < rates[109] < 0.001
+    assert all(a > b for a, b in pairwise(rates[10:]))
+
+
+@pytest.mark.parametrize("warmup", [0.0, 1.0])
+def test_learning_rates_of_runs_without_or_with_nothing_but_warm_up(warmup):
+    settings = TrainingConfig(steps=5, warmup=warmup, learning_rate=1.0)
+    rates = [learning_rate(settings, step) for step in range(5)]
+    assert max(rates) == 1.0
+    assert min(rates) > 0
+
+
+def test_the_saved_configuration_is_plain_yaml(streets, tmp_path):
+    train(streets(2), tmp_path, replace(RUN, training=replace(TRAINING, steps=1)))
+    assert yaml.safe_load((tmp_path / CONFIG_FILE).read_text())["student"]["voxel_m"] == 0.5
