@@ -34,11 +34,10 @@ class SpconvEngine:
 
     def __init__(self) -> None:
         try:
-            from spconv.core import ConvAlgo
             from spconv.pytorch import functional, ops
         except ImportError as error:
             raise MissingExtraError("spconv", "spconv") from error
-        self._native, self._functional, self._ops = ConvAlgo.Native, functional, ops
+        self._functional, self._ops = functional, ops
         self._tables: WeakKeyDictionary[KernelMap, Any] = WeakKeyDictionary()
         self._weights = WeakTensorKeyDictionary()
 
@@ -66,36 +65,51 @@ class SpconvEngine:
             return features.new_zeros(0, weight.shape[2])
         dtype = _compute_dtype(features)
         filters = _filters(weight, dtype) if trains else self._cached_filters(weight, dtype)
-        multiply = self._on_gpu if features.is_cuda else self._on_cpu
-        out = multiply(features.to(dtype).contiguous(), filters, pairs, trains)
+        multiply = self._on_cpu if not features.is_cuda else self._train_on_gpu if trains else self._on_gpu
+        out = multiply(features.to(dtype).contiguous(), filters, pairs)
         return out if dtype == torch.float16 else out.to(features.dtype)
 
-    def _on_cpu(self, features: Tensor, filters: Tensor, pairs: KernelMap, trains: bool) -> Tensor:
+    def _on_cpu(self, features: Tensor, filters: Tensor, pairs: KernelMap) -> Tensor:
         """Gather, multiply, scatter, offset by offset."""
         table, counts = self._table(pairs, _pair_lists)
         has_centre = pairs.identity is not None
         with _one_thread():
             return self._ops.indice_conv(features, filters, table, counts, pairs.num_out, False, has_centre)
 
-    def _on_gpu(self, features: Tensor, filters: Tensor, pairs: KernelMap, trains: bool) -> Tensor:
+    def _on_gpu(self, features: Tensor, filters: Tensor, pairs: KernelMap) -> Tensor:
         """One implicit matrix product over all offsets, rows with the same neighbours side by side."""
-        forward, backward = self._table(pairs, _neighbour_tables)
-        multiply = self._functional.implicit_gemm if trains else self._ops.implicit_gemm
-        out = multiply(
+        table, _ = self._table(pairs, _neighbour_tables)
+        out, _, _ = self._ops.implicit_gemm(
             features,
             filters,
-            forward.rows,
-            *([backward.rows] if trains else []),
-            [forward.mask],
-            *([[backward.mask]] if trains else []),
-            [forward.order],
-            *([[backward.order]] if trains else []),
+            table.rows,
+            [table.mask],
+            [table.order],
             pairs.num_out,
             [ALL_OFFSETS],
-            trains,
+            is_train=False,
+            is_subm=False,
+        )
+        return out
+
+    def _train_on_gpu(self, features: Tensor, filters: Tensor, pairs: KernelMap) -> Tensor:
+        """The same with gradients, whose pass backwards needs the tables of the input rows too."""
+        table, back = self._table(pairs, _neighbour_tables)
+        # an autograd function takes no keywords; the last two are is_train and is_subm
+        return self._functional.implicit_gemm(
+            features,
+            filters,
+            table.rows,
+            back.rows,
+            [table.mask],
+            [back.mask],
+            [table.order],
+            [back.order],
+            pairs.num_out,
+            [ALL_OFFSETS],
+            True,
             False,
         )
-        return out if trains else out[0]
 
     def _table(self, pairs: KernelMap, build: Callable[[KernelMap], Any]) -> Any:
         """What `build` makes of the pairs, made once for as long as they live."""
@@ -105,6 +119,8 @@ class SpconvEngine:
 
     def _cached_filters(self, weight: Tensor, dtype: torch.dtype) -> Tensor:
         """The converted weight, made again when the weight was changed, moved or asked for otherwise."""
+        if weight.is_inference():  # counts no versions
+            return _filters(weight, dtype)
         state = (weight._version, weight.data_ptr(), dtype)
         known = self._weights.get(weight)
         if known is None or known[0] != state:

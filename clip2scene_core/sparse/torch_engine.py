@@ -6,6 +6,7 @@ this does a quarter of the work of one product over all offsets, and its buffers
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -49,41 +50,43 @@ class _PairConvolution(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, weight: Tensor, pairs: KernelMap) -> Tensor:
         ctx.save_for_backward(features, weight)
         ctx.pairs = pairs
-        out = _accumulator(pairs.num_out, weight.shape[2], features)
-        for k, (rows_in, rows_out) in enumerate(zip(pairs.rows_in, pairs.rows_out, strict=True)):
-            if k == pairs.identity:
-                out += features @ weight[k]
-            elif len(rows_in):
-                out.index_add_(0, rows_out, (features.index_select(0, rows_in) @ weight[k]).to(out.dtype))
+        out = _identity_share(features, weight, pairs.identity, pairs.num_out)
+        for k, rows_in, rows_out in _other_offsets(pairs):
+            out.index_add_(0, rows_out, (features.index_select(0, rows_in) @ weight[k]).to(out.dtype))
         return out.to(features.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        features, weight = ctx.saved_tensors
-        pairs, (needs_features, needs_weight, _) = ctx.pairs, ctx.needs_input_grad
+        (features, weight), pairs = ctx.saved_tensors, ctx.pairs
+        needs_features, needs_weight, _ = ctx.needs_input_grad
         grad_out = grad_out.contiguous()
-        grad_features = _accumulator(len(features), features.shape[1], features) if needs_features else None
-        grad_weight = torch.zeros_like(weight) if needs_weight else None
-        for k, (rows_in, rows_out) in enumerate(zip(pairs.rows_in, pairs.rows_out, strict=True)):
-            whole = k == pairs.identity
-            if not len(rows_in):
-                continue
-            grad = grad_out if whole else grad_out.index_select(0, rows_out)
-            if grad_weight is not None:
-                inputs = features if whole else features.index_select(0, rows_in)
-                torch.mm(inputs.T, grad, out=grad_weight[k])
-            if grad_features is not None:
-                share = grad @ weight[k].T
-                if whole:
-                    grad_features += share
-                else:
-                    grad_features.index_add_(0, rows_in, share.to(grad_features.dtype))
-        if grad_features is not None:
-            grad_features = grad_features.to(features.dtype)
-        return grad_features, grad_weight, None
+        grad_features = grad_weight = None
+        if needs_features:
+            grad_features = _identity_share(grad_out, weight.mT, pairs.identity, pairs.num_in)
+        if needs_weight:
+            grad_weight = torch.zeros_like(weight)
+            if pairs.identity is not None:
+                torch.mm(features.T, grad_out, out=grad_weight[pairs.identity])
+        for k, rows_in, rows_out in _other_offsets(pairs):
+            grad = grad_out.index_select(0, rows_out)
+            if needs_weight:
+                torch.mm(features.index_select(0, rows_in).T, grad, out=grad_weight[k])
+            if needs_features:
+                grad_features.index_add_(0, rows_in, (grad @ weight[k].T).to(grad_features.dtype))
+        return grad_features if grad_features is None else grad_features.to(features.dtype), grad_weight, None
 
 
-def _accumulator(rows: int, channels: int, like: Tensor) -> Tensor:
-    dtype = torch.promote_types(like.dtype, torch.float32)
-    return torch.zeros(rows, channels, dtype=dtype, device=like.device)
+def _identity_share(features: Tensor, weight: Tensor, identity: int | None, rows: int) -> Tensor:
+    """(rows, C_out) sums to add to: what the offset that connects every row with itself gives, or zeros."""
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    if identity is None:
+        return torch.zeros(rows, weight.shape[2], dtype=dtype, device=features.device)
+    return (features @ weight[identity]).to(dtype)
+
+
+def _other_offsets(pairs: KernelMap) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """(offset, input rows, output rows) of the offsets that have pairs, without the identity."""
+    for k, (rows_in, rows_out) in enumerate(zip(pairs.rows_in, pairs.rows_out, strict=True)):
+        if k != pairs.identity and len(rows_in):
+            yield k, rows_in, rows_out

@@ -128,7 +128,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, voxels: SparseVoxels) -> SparseVoxels:
         residual = self.second(self.first(voxels)).features
-        return voxels.with_features(F.relu(residual + self.shortcut(voxels).features))
+        return voxels.with_features(F.relu(residual + self.shortcut(voxels).features, inplace=True))
 
 
 class PointwiseConv(nn.Linear):
@@ -152,7 +152,7 @@ class ConvNorm(nn.Module):
 
     def forward(self, voxels: SparseVoxels, *finer: VoxelGrid) -> SparseVoxels:
         voxels = self.norm(self.conv(voxels, *finer))
-        return voxels.with_features(F.relu(voxels.features)) if self.relu else voxels
+        return voxels.with_features(F.relu(voxels.features, inplace=True)) if self.relu else voxels
 
 
 def scaled_channels(plane: int, width: float) -> int:

@@ -61,8 +61,8 @@ def test_use_engine_switches_every_convolution() -> None:
 
 
 def test_missing_spconv_names_the_extra(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "spconv", None)
-    monkeypatch.setitem(sys.modules, "spconv.core", None)
+    for name in ["spconv", *(name for name in sys.modules if name.startswith("spconv."))]:
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtraError, match=r"spconv is not installed.*clip2scene_ros\[spconv\]"):
         ENGINES["spconv"]()
 
@@ -109,6 +109,17 @@ def test_spconv_notices_new_weights(random_voxels) -> None:
         torch.testing.assert_close(conv(voxels).features, 2 * before)
         conv.load_state_dict({"weight": conv.weight / 2})
         torch.testing.assert_close(conv(voxels).features, before)
+
+
+@needs_spconv
+def test_spconv_takes_weights_made_in_inference_mode(random_voxels) -> None:
+    voxels = random_voxels(5)
+    voxels = voxels.with_features(voxels.features.float())
+    with torch.inference_mode():
+        network = UpAndDown("spconv")
+        got = network(voxels)[-1].features
+        use_engine(network, "torch")
+        torch.testing.assert_close(got, network(voxels)[-1].features)
 
 
 @needs_spconv
