@@ -99,7 +99,8 @@ def draw_overlay(
         linewidths=0,
         alpha=0.85,
     )
-    axis.set(xlim=(0, image.camera.width), ylim=(image.camera.height, 0), xticks=[], yticks=[])
+    right, bottom = image.camera.width - 0.5, image.camera.height - 0.5
+    axis.set(xlim=(-0.5, right), ylim=(bottom, -0.5), xticks=[], yticks=[])
     axis.set_title(camera_name, color="white", fontsize=9)
 
 
