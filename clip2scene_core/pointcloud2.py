@@ -255,7 +255,15 @@ def pack_rgb(rgb: np.ndarray) -> np.ndarray:
 
 
 def points_of(scan: LidarScan) -> np.ndarray:
-    """(N,) structured points of a scan: x, y, z, intensity, ring and t (ns after the stamp) where known."""
+    """(N,) structured points of a scan: x, y, z, intensity, ring and t (ns after the stamp) where known.
+
+    Raises DataError where a time is farther from the stamp than the 2.1 s that int32 holds.
+    """
+    if scan.time_offset_ns is not None and (farthest_ns := _largest(scan.time_offset_ns)) >= 2**31:
+        raise DataError(
+            f"scan at {scan.stamp_ns} ns has a point {farthest_ns / 1e9:.1f} s from its stamp: "
+            "a time of another clock?"
+        )
     columns = {
         "intensity": (scan.intensity, "<f4"),
         "ring": (scan.ring, "<u2"),

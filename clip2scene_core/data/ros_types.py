@@ -12,6 +12,13 @@ from clip2scene_core.labels import IGNORE, LabelSet
 if TYPE_CHECKING:
     from rosbags.interfaces import Typestore
 
+CLOUD = "sensor_msgs/msg/PointCloud2"
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+TRANSFORMS = "tf2_msgs/msg/TFMessage"
+LABEL_INFO = "vision_msgs/msg/LabelInfo"
+
 VISION_MSGS = {
     "vision_msgs/msg/VisionClass": "uint16 class_id\nstring class_name\n",
     "vision_msgs/msg/LabelInfo": (

@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clip2scene_core.data.bag_reader import BagReader, Entry, stamp_of
-from clip2scene_core.data.ros_types import label_set_of
-from clip2scene_core.data.tf_tree import EVER, StampedTransform, TfTree
+from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, camera_info_topic
+from clip2scene_core.data.bag_index import Stream, index_bag
+from clip2scene_core.data.bag_reader import BagReader
+from clip2scene_core.data.ros_types import IMAGE, label_set_of
+from clip2scene_core.data.tf_tree import EVER
 from clip2scene_core.errors import CalibrationError, DataError
-from clip2scene_core.geometry import SE3, Camera
-from clip2scene_core.images import camera_from_info, compressed_rgb, image_rgb
+from clip2scene_core.geometry import SE3
+from clip2scene_core.images import compressed_rgb, image_rgb
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.pointcloud2 import scan_from, structured
 from clip2scene_core.types import CameraImage, Frame, SemanticLabels
-
-CLOUD = "sensor_msgs/msg/PointCloud2"
-IMAGE = "sensor_msgs/msg/Image"
-COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-TRANSFORMS = "tf2_msgs/msg/TFMessage"
-LABEL_INFO = "vision_msgs/msg/LabelInfo"
-
-
-@dataclass(slots=True, eq=False)
-class _Stream:
-    """The messages of one topic, in the order of their stamps once `sort` was called."""
-
-    topic: str
-    frame_id: str = ""
-    points: int = 0
-    """Of all clouds together."""
-    entries: list[Entry] = field(default_factory=list)
-
-    def add(self, message: Any, logged_ns: int) -> None:
-        if not self.entries:
-            self.frame_id = message.header.frame_id
-        self.entries.append(Entry(stamp_of(message), logged_ns))
-
-    def sort(self) -> None:
-        self.entries.sort()
-
-    def stamps_ns(self) -> np.ndarray:
-        """(M,) int64."""
-        return np.array([entry.stamp_ns for entry in self.entries], np.int64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _BagCamera:
-    """One camera and which of its images belongs to which scan."""
-
-    name: str
-    images: _Stream
-    camera: Camera
-    nearest: np.ndarray
-    """(F,) int64: index of the image for each scan, -1 where there is none."""
 
 
 class RosbagSource:
@@ -91,14 +50,21 @@ class RosbagSource:
         self._bag = BagReader(Path(root))
         self._sweeps = sweeps
         self._notes: list[str] = []
-        streams, infos, self._tf, label_infos = self._index(points_topic, cameras, label_info_topic)
-        self._scans = self._choose_scans(streams, points_topic)
+        contents = index_bag(
+            self._bag,
+            points_topic=points_topic,
+            label_info_topic=label_info_topic,
+            with_images=cameras is None or len(cameras) > 0,
+        )
+        self._tf = contents.tf
+        self._scans = self._choose_scans(contents.clouds)
         self._fixed_frame = self._choose_fixed_frame(fixed_frame)
         self._leave_out_scans_without_pose()
-        self.label_set = self._choose_label_set(label_infos, truth_label_set)
-        self._cameras = self._find_cameras(streams, infos, cameras, image_slop_ms)
+        self.label_set = self._choose_label_set(contents.label_infos, truth_label_set)
+        finder = CameraFinder(contents, self._fixed_frame, self._scans.stamps_ns(), image_slop_ms)
+        self._cameras = finder.find(cameras)
         self.camera_names = tuple(camera.name for camera in self._cameras)
-        self.notes = tuple(self._notes)
+        self.notes = (*self._notes, *finder.notes)
 
     @property
     def points_topic(self) -> str:
@@ -149,53 +115,11 @@ class RosbagSource:
         frames = [lidar, *(camera.images.frame_id for camera in self._cameras)]
         return {frame: self._tf.lookup(base, frame, stamp_ns) for frame in frames}
 
-    def _index(
-        self, points_topic: str | None, cameras: Sequence[str] | None, label_info_topic: str | None
-    ) -> tuple[dict[str, _Stream], dict[str, Any], TfTree, dict[str, Any]]:
-        """Streams by topic, first CameraInfo and LabelInfo by topic, and TF: one pass over the bag."""
-        clouds = self._bag.topics(CLOUD)
-        if points_topic is not None:
-            if points_topic not in clouds:
-                raise DataError(
-                    f"{self._bag.path} has no PointCloud2 topic '{points_topic}'; "
-                    f"it has {', '.join(clouds) or 'none'}"
-                )
-            clouds = [points_topic]
+    def _choose_scans(self, clouds: dict[str, Stream]) -> Stream:
         if not clouds:
-            raise DataError(
-                f"{self._bag.path} has no PointCloud2; its topics are {', '.join(self._bag.types)}"
-            )
-        images = [] if cameras == () or cameras == [] else _image_topics(self._bag)
-        streams = {topic: _Stream(topic) for topic in [*clouds, *images]}
-        calibrations = set(self._bag.topics(CAMERA_INFO)) if images else set()
-        labels = set(self._bag.topics(LABEL_INFO)) if label_info_topic is None else {label_info_topic}
-        first: dict[str, Any] = {}
-        transforms: list[StampedTransform] = []
-        wanted = {*streams, *calibrations, *labels, *self._bag.topics(TRANSFORMS)}
-        for topic, logged_ns, message in self._bag.messages(wanted):
-            if topic in streams:
-                streams[topic].add(message, logged_ns)
-                if topic in clouds:
-                    streams[topic].points += message.width * message.height
-            elif topic in calibrations or topic in labels:
-                first.setdefault(topic, message)
-            else:
-                transforms.extend(_stamped(message, static=topic.endswith("tf_static")))
-        for stream in streams.values():
-            stream.sort()
-        return (
-            streams,
-            {topic: first[topic] for topic in calibrations if topic in first},
-            TfTree(transforms),
-            {topic: first[topic] for topic in labels if topic in first},
-        )
-
-    def _choose_scans(self, streams: dict[str, _Stream], points_topic: str | None) -> _Stream:
-        clouds = [s for s in streams.values() if self._bag.types[s.topic] == CLOUD and s.entries]
-        if not clouds:
-            raise DataError(f"{self._bag.path} has no message on {points_topic or 'its PointCloud2 topics'}")
-        most = max(stream.points for stream in clouds)
-        candidates = [stream for stream in clouds if stream.points == most]
+            raise DataError(f"{self._bag.path} has no message on its PointCloud2 topics")
+        most = max(stream.points for stream in clouds.values())
+        candidates = [stream for stream in clouds.values() if stream.points == most]
         if len(candidates) > 1:
             raise DataError(
                 f"{self._bag.path} has several clouds with {most} points each: "
@@ -245,63 +169,13 @@ class RosbagSource:
         self._notes.append("the clouds have a field `label` but no LabelInfo says what its values mean")
         return None
 
-    def _find_cameras(
-        self,
-        streams: dict[str, _Stream],
-        infos: dict[str, Any],
-        wanted: Sequence[str] | None,
-        slop_ms: float,
-    ) -> list[_BagCamera]:
-        """The cameras asked for, any fault of which is an error, or all without fault."""
-        images = [s for s in streams.values() if self._bag.types[s.topic] != CLOUD and s.entries]
-        names = _camera_names(stream.topic for stream in images)
-        by_name = {names[topic]: streams[topic] for topic in reversed(names)}
-        if wanted is None:
-            cameras = [self._camera_or_note(name, by_name[name], infos, slop_ms) for name in sorted(by_name)]
-            return [camera for camera in cameras if camera is not None]
-        if unknown := [name for name in wanted if name not in by_name and name not in names]:
-            present = ", ".join(sorted(by_name)) or "none"
-            raise DataError(f"{self._bag.path} has no camera '{unknown[0]}'; it has {present}")
-        chosen = {names.get(name, name): streams[name] if name in names else by_name[name] for name in wanted}
-        return [self._camera(name, stream, infos, slop_ms) for name, stream in chosen.items()]
-
-    def _camera_or_note(
-        self, name: str, images: _Stream, infos: dict[str, Any], slop_ms: float
-    ) -> _BagCamera | None:
-        """Without CameraInfo or TF a camera that nobody asked for is left out; a wrong one is an error."""
-        try:
-            self._require_info(images, infos)
-            self._tf.coverage(self._fixed_frame, images.frame_id)
-        except CalibrationError as error:
-            self._notes.append(f"camera {name} is left out: {error}")
-            return None
-        return self._camera(name, images, infos, slop_ms)
-
-    def _camera(self, name: str, images: _Stream, infos: dict[str, Any], slop_ms: float) -> _BagCamera:
-        camera = _camera_of(self._require_info(images, infos), images.topic)
-        coverage = self._tf.coverage(self._fixed_frame, images.frame_id)
-        nearest = _nearest(self._scans.stamps_ns(), images.stamps_ns(), coverage, slop_ms)
-        if missing := int((nearest < 0).sum()):
-            self._notes.append(
-                f"camera {name}: no image within {slop_ms:g} ms and TF for {missing} of {len(nearest)} scans"
-            )
-        return _BagCamera(name, images, camera, nearest)
-
-    def _require_info(self, images: _Stream, infos: dict[str, Any]) -> Any:
-        topic = camera_info_topic(images.topic)
-        if topic not in infos:
-            raise CalibrationError(
-                f"{self._bag.path} has no message on {topic}, the camera model of {images.topic}"
-            )
-        return infos[topic]
-
     def _message(self, index: int) -> Any:
         return self._bag.message(self._scans.topic, self._scans.entries[index])
 
     def _pose(self, index: int) -> SE3:
         return self._tf.lookup(self._fixed_frame, self._scans.frame_id, self._scans.entries[index].stamp_ns)
 
-    def _image(self, camera: _BagCamera, index: int) -> CameraImage:
+    def _image(self, camera: BagCamera, index: int) -> CameraImage:
         topic, entry = camera.images.topic, camera.images.entries[index]
         decode = image_rgb if self._bag.types[topic] == IMAGE else compressed_rgb
         rgb = decode(self._bag.message(topic, entry), topic=topic)
@@ -322,70 +196,4 @@ class RosbagSource:
         return SemanticLabels(
             class_id=points["label"].astype(np.uint16),
             probability=points["probability"].astype(np.float32) if predicted else None,
-        )
-
-
-def _image_topics(bag: BagReader) -> list[str]:
-    """Topics of colour images; depth images are not."""
-    topics = [*bag.topics(IMAGE), *bag.topics(COMPRESSED_IMAGE)]
-    return [topic for topic in topics if "depth" not in topic.lower()]
-
-
-def _image_base(topic: str) -> str:
-    """The topic without the suffix of a transport: /front/image_raw of /front/image_raw/compressed."""
-    return topic.removesuffix("/compressed")
-
-
-def camera_info_topic(image_topic: str) -> str:
-    """CameraInfo lies beside its image."""
-    return f"{_image_base(image_topic).rpartition('/')[0]}/camera_info"
-
-
-def _camera_names(image_topics: Iterable[str]) -> dict[str, str]:
-    """Name of the camera by topic, uncompressed topics first; as much of the namespace as is needed."""
-    topics = sorted(image_topics, key=lambda topic: (topic != _image_base(topic), topic))
-    namespaces = {topic: camera_info_topic(topic).rpartition("/")[0].strip("/") for topic in topics}
-    last = Counter(namespace.rpartition("/")[2] for namespace in set(namespaces.values()))
-    return {
-        topic: (short if last[short := namespace.rpartition("/")[2]] == 1 else namespace.replace("/", "_"))
-        or "camera"
-        for topic, namespace in namespaces.items()
-    }
-
-
-def _camera_of(info: Any, image_topic: str) -> Camera:
-    """The model of the raw image, or for topics like image_rect of the rectified one."""
-    topic = camera_info_topic(image_topic)
-    try:
-        if "rect" in _image_base(image_topic).rpartition("/")[2]:
-            matrix = np.asarray(info.p, np.float64).reshape(3, 4)[:, :3]
-            return Camera(width=info.width, height=info.height, matrix=matrix)
-        return camera_from_info(info)
-    except CalibrationError as error:
-        raise CalibrationError(f"{topic}: {error}") from error
-
-
-def _nearest(
-    scans_ns: np.ndarray, images_ns: np.ndarray, coverage_ns: tuple[int, int], slop_ms: float
-) -> np.ndarray:
-    """(F,) int64: index of the image nearest to each scan; -1 where it is too far or has no pose."""
-    after = np.searchsorted(images_ns, scans_ns).clip(1, max(len(images_ns) - 1, 1))
-    before = after - 1
-    after = np.minimum(after, len(images_ns) - 1)
-    nearest = np.where(scans_ns - images_ns[before] <= images_ns[after] - scans_ns, before, after)
-    nearest = np.where(np.abs(images_ns[nearest] - scans_ns) <= slop_ms * 1e6, nearest, -1)
-    known = (images_ns[nearest] >= coverage_ns[0]) & (images_ns[nearest] <= coverage_ns[1])
-    return np.where(known, nearest, -1)
-
-
-def _stamped(message: Any, *, static: bool) -> Iterable[StampedTransform]:
-    for transform in message.transforms:
-        t, r = transform.transform.translation, transform.transform.rotation
-        yield StampedTransform(
-            transform.header.frame_id,
-            transform.child_frame_id,
-            stamp_of(transform),
-            (t.x, t.y, t.z),
-            (r.x, r.y, r.z, r.w),
-            static,
         )

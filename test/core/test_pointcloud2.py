@@ -342,6 +342,12 @@ def test_points_of_a_scan_decode_to_the_same_scan():
     assert fields_of(points.dtype) == tuple(cloud.fields)
 
 
+def test_times_that_int32_cannot_hold_are_an_error():
+    scan = scan_from(message(xyz_fields(("t", UINT32)), [(0, 0, 0, 2**31)]))
+    with pytest.raises(DataError, match=r"2\.1 s from its stamp"):
+        pointcloud2.points_of(scan)
+
+
 def test_agrees_with_sensor_msgs_py():
     point_cloud2 = pytest.importorskip("sensor_msgs_py.point_cloud2")
     messages = pytest.importorskip("sensor_msgs.msg")

@@ -499,6 +499,10 @@ def test_several_label_infos_are_named(write):
     with pytest.raises(DataError, match="several LabelInfo topics: /other/label_info, /points/label_info"):
         RosbagSource(path)
     assert RosbagSource(path, label_info_topic="/other/label_info").label_set.names == ("ground",)
+    with pytest.raises(
+        DataError, match="no LabelInfo topic '/third'; it has /other/label_info, /points/label"
+    ):
+        RosbagSource(path, label_info_topic="/third")
 
 
 def test_a_source_goes_to_other_processes(write):
