@@ -1,7 +1,7 @@
-"""The ground of a town as one mesh: carriageways with crown and kerbs, sidewalks, verges, yards and terrain.
+"""The ground of a town as one mesh: roads with crown and kerbs, sidewalks, yards and terrain.
 
-A grid is cut along the level lines of fields (distance to the kerb, end of the sidewalk, border of a yard), so that
-every border is a clean line, whatever the roads do. Shapes: V vertices, F faces.
+A grid is cut along the level lines of fields (distance to the kerb, end of the sidewalk, border of a yard),
+so that every border is a clean line, whatever the roads do. Shapes: V vertices, F faces.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def build_ground(
 ) -> Mesh:
     """The ground in [-extent_m, extent_m]^2 around the origin.
 
-    `lowered` are (position (2,), half length in metres) where the kerb is lowered; `beyond` and `verge` are class and
-    material of what lies behind the sidewalk and between kerb and sidewalk.
+    `lowered` are (position (2,), half length in metres) where the kerb is lowered; `beyond` and `verge` are
+    class and material of what lies behind the sidewalk and between kerb and sidewalk.
     """
     xy, faces = _grid(extent_m)
     around = network.surroundings(xy)
@@ -188,7 +188,7 @@ class _Cutter:
         self.parents: list[np.ndarray] = []
         """For each cut, which row of its answer each present face comes from."""
         self.edges = np.zeros((0, 2), np.int64)
-        """(E, 2) vertices of the last cut's line, the positive side to the right of a -> b."""
+        """(E, 2) vertices of the last cut's line."""
 
     def cut(self, field: Callable[[np.ndarray, Surroundings], np.ndarray]) -> np.ndarray:
         """Cut along field = 0; (F,) bool: which of the faces after this cut lie on the positive side."""

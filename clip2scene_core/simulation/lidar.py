@@ -1,7 +1,7 @@
 """Spinning LiDARs: beam tables, motion during the sweep, range noise, drop-out and intensity.
 
-Shapes: B beams, W azimuth steps, N returns. The sensor frame is x forward, y left, z up. All beams of a column
-are taken to fire at once: within a column a vehicle moves less than a millimetre.
+Shapes: B beams, W azimuth steps, N returns. The sensor frame is x forward, y left, z up. All beams of a
+column are taken to fire at once: within a column a vehicle moves less than a millimetre.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _model(name: str, elevations_deg: np.ndarray, **settings: float) -> LidarMod
 
 
 def _hdl64_elevations_deg() -> np.ndarray:
-    """Upper block of 32 beams a third of a degree apart, lower block half a degree, each beam a little off."""
+    """Two blocks of 32 beams, a third and half of a degree apart, each beam a little off."""
     upper = 2.0 - np.arange(32) / 3.0
     lower = -8.83 - np.arange(32) * 0.5097
     nominal = np.concatenate([upper, lower])
@@ -170,8 +170,8 @@ def sweep(
 ) -> tuple[LidarScan, SemanticLabels]:
     """One turn that starts at `stamp_ns`, with the exact class (label set `town`) of every return.
 
-    `sensor` is world_from_sensor over time. Points are in the sensor frame at their own firing time, as a driver
-    gives them, or, where `compensated`, in the sensor frame at `stamp_ns`.
+    `sensor` is world_from_sensor over time. Points are in the sensor frame at their own firing time, as
+    a driver gives them, or, where `compensated`, in the sensor frame at `stamp_ns`.
     """
     directions = model.directions()
     columns, beams = directions.shape[:2]
@@ -232,7 +232,8 @@ def _through_glass(
 def _signal(model: LidarModel, scene: Scene, hits: Hits, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Strength of the echo against the threshold, and intensity 0..1; zero where nothing was hit.
 
-    The echo falls with the square of the range and with the root of the cosine of incidence, since surfaces are rough.
+    The echo falls with the square of the range and, as surfaces are rough, with the root of the cosine of
+    incidence.
     """
     hit = hits.face >= 0
     material = scene.material[hits.face]

@@ -1,4 +1,4 @@
-"""What lies behind the sidewalk: buildings, garages, driveways, garden borders, trees, parking lots and squares."""
+"""What lies behind the sidewalk: buildings, driveways, garden borders, trees, parking lots and squares."""
 
 from __future__ import annotations
 

@@ -59,7 +59,9 @@ class Trajectory:
     def _between(self, times_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The sample before each time, and how far (0..1) it is to the next one."""
         times_ns = np.clip(np.asarray(times_ns, np.int64), self.times_ns[0], self.times_ns[-1])
-        before = np.clip(np.searchsorted(self.times_ns, times_ns, side="right") - 1, 0, len(self.times_ns) - 2)
+        before = np.clip(
+            np.searchsorted(self.times_ns, times_ns, side="right") - 1, 0, len(self.times_ns) - 2
+        )
         step_ns = self.times_ns[before + 1] - self.times_ns[before]
         return before, (times_ns - self.times_ns[before]) / step_ns
 

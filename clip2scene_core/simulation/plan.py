@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
@@ -63,7 +64,7 @@ class Plan:
     def claim(
         self, xy: np.ndarray, yaw: float, low: np.ndarray, high: np.ndarray, *, outside_m: float | None
     ) -> bool:
-        """Take the rectangle low..high (2,) of an object's frame at a pose, if it is free and within the town.
+        """Take the rectangle low..high (2,) of an object's frame at a pose, if it is free.
 
         `outside_m` is the least distance to any kerb; None where it may stand on the carriageway.
         """
@@ -101,7 +102,8 @@ class Plan:
 
         `footprint_m` is the side of a square, or low and high corner (2, 2) in its frame, or None for its bounds.
 
-        `fit`: `tilted` follows the slope, `upright` stands at the height below its middle, `sunk` at the lowest.
+        `fit`: `tilted` follows the slope, `upright` stands at the height below its middle, `sunk` at the
+        lowest.
         """
         if footprint_m is None:
             low, high = mesh.vertices[:, :2].min(axis=0), mesh.vertices[:, :2].max(axis=0)
@@ -123,8 +125,8 @@ class Plan:
         outside_m: float | None = 0.05,
         width_m: float = 0.3,
     ) -> None:
-        """Place a fence, hedge or rail along points (P, 2): one piece per free stretch, draped over the ground."""
-        for a, b in zip(points[:-1], points[1:], strict=True):
+        """Place a fence, hedge or rail along points (P, 2), one piece per free stretch, over the ground."""
+        for a, b in pairwise(points):
             length = float(np.linalg.norm(b - a))
             yaw = float(np.arctan2(*(b - a)[::-1]))
             low, high = np.array([0.3, -width_m / 2]), np.array([length - 0.3, width_m / 2])

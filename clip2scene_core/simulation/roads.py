@@ -1,7 +1,7 @@
 """Roads as curved centrelines with a cross-section, and the network that they form.
 
-Shapes: S samples of a curve, Q query points. Positions are world x, y in metres; `lateral` is positive to the left
-of a curve's direction, `side` is +1 for left and -1 for right.
+Shapes: S samples of a curve, Q query points. Positions are world x, y in metres; `lateral` is positive to the
+left of a curve's direction, `side` is +1 for left and -1 for right.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class RoadNetwork:
     def __init__(
         self, roads: Sequence[Road], *, corner_m: float, islands: Sequence[tuple[np.ndarray, float]]
     ) -> None:
-        """`islands` are (centre (2,), radius in metres) of roundabouts; `corner_m` the radius of kerbs at corners."""
+        """`islands` are (centre (2,), radius in metres) of roundabouts; `corner_m` is the radius of corners."""
         self.roads = tuple(roads)
         self.corner_m = corner_m
         self.islands = tuple(islands)
@@ -162,13 +162,13 @@ class RoadNetwork:
         )
 
     def distance_to_others(self, xy: np.ndarray, road: Road) -> np.ndarray:
-        """(Q,) signed distance of points to the carriageway of the nearest other road; inf where there is none."""
+        """(Q,) signed distance of points to the nearest other road's kerb; inf where there is none."""
         others = [_across(other, xy)[0] for other in self.roads if other is not road]
         return np.min(others, axis=0) if others else np.full(len(xy), np.inf)
 
 
 def _across(road: Road, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance (Q,) to the kerb of one road, and its (4, Q) verge end, sidewalk end, kerb height, parking width."""
+    """Distance (Q,) to one road's kerb, and (4, Q): verge end, sidewalk end, kerb height, parking width."""
     _, lateral = road.curve.locate(xy)
     left = lateral > 0
     distance = np.abs(lateral) - np.where(left, road.edge_m(1), road.edge_m(-1))
@@ -190,6 +190,6 @@ def _on_median(road: Road, xy: np.ndarray) -> np.ndarray:
 
 
 def _rounded_union(a: np.ndarray, b: np.ndarray, radius_m: float) -> np.ndarray:
-    """Distance to the union of two regions; where their borders meet at a right angle the corner is an arc."""
+    """Distance to the union of two regions; where their borders meet squarely the corner is an arc."""
     corner = np.hypot(np.maximum(radius_m - a, 0), np.maximum(radius_m - b, 0))
     return np.maximum(radius_m, np.minimum(a, b)) - corner

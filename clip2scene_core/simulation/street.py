@@ -1,4 +1,4 @@
-"""What stands along the kerb: parked vehicles, trees, lamps, signs, furniture, road works and people who stand."""
+"""What stands along the kerb: parked vehicles, trees, lamps, signs, furniture and road works."""
 
 from __future__ import annotations
 

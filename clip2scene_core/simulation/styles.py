@@ -13,7 +13,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """What a neighbourhood looks like; ranges are drawn from evenly, lists by equal chance, the rest are chances."""
+    """What a neighbourhood looks like; ranges and lists are drawn from evenly, single numbers are chances."""
 
     name: str
     lanes: tuple[int, ...] = (1,)

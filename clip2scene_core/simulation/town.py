@@ -1,4 +1,4 @@
-"""A procedural town: ground, buildings, plants, furniture, vehicles and people, the same for the same seed."""
+"""A procedural town: ground, buildings, plants, furniture, traffic and people, one per seed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Town:
     def generate(
         cls, seed: int, style: str | None = None, *, extent_m: float = 110.0, duration_s: float = 12.0
     ) -> Town:
-        """The town of a seed, of a named style or of one drawn at random; raises ConfigError for an unknown one."""
+        """The town of a seed; raises ConfigError for a style that is not in STYLES, None draws one."""
         rng = np.random.default_rng([seed, 0])
         if style is not None and style not in STYLES:
             raise ConfigError(f"town style '{style}' is unknown; known are {', '.join(STYLES)}")
