@@ -6,7 +6,8 @@ set -eu
 
 cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}
-STAMP=$VENV/.ready # written last: without it the environment is not complete
+STAMP=$VENV/.ready            # written last: the environment is complete
+INTERRUPTED=$VENV/.incomplete # removed last: pip may have left half a package, which it takes for a whole one
 unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH # another environment's ROS wheels
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT="$PWD/constraints.txt"
 
@@ -65,18 +66,22 @@ packages=$(missing_packages "$python")
 [ -z "$packages" ] || install_packages "$packages"
 
 rm -f "$STAMP"
-if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
+if [ -e "$INTERRUPTED" ] || ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
     rm -rf "$VENV"
     "$python" -m venv "$VENV"
 fi
-pip="$VENV/bin/python -m pip install --quiet"
+touch "$INTERRUPTED"
+install() {
+    "$VENV/bin/python" -m pip install --quiet "$@"
+}
 if [ -n "${TORCH_INDEX_URL:-}" ]; then
-    $pip --index-url "$TORCH_INDEX_URL" torch torchvision
+    install --index-url "$TORCH_INDEX_URL" torch torchvision
 fi
 echo "setup: installing the pinned packages into $VENV (the first time takes minutes)"
-$pip setuptools
-$pip --no-build-isolation -r ros_wheels/requirements.txt --editable '.[ros,dev]' --editable ros_wheels
-$pip --no-deps nuscenes-devkit
+install setuptools
+install --no-build-isolation -r ros_wheels/requirements.txt --editable '.[ros,dev]' --editable ros_wheels
+install --no-deps nuscenes-devkit
 echo "setup: building the ROS messages"
 "$VENV/bin/python" ros_wheels/build_messages.py
+rm "$INTERRUPTED"
 touch "$STAMP"
