@@ -12,9 +12,10 @@ from std_msgs.msg import ColorRGBA, Header
 from vision_msgs.msg import LabelInfo, VisionClass
 from visualization_msgs.msg import Marker, MarkerArray
 
+from clip2scene_core.data.ros_types import class_map
 from clip2scene_core.geometry import SE3
-from clip2scene_core.labels import IGNORE, LabelSet
-from clip2scene_core.pointcloud2 import append_columns, fields_of, pack_rgb
+from clip2scene_core.labels import LabelSet
+from clip2scene_core.pointcloud2 import append_labels, fields_of
 from clip2scene_core.types import SemanticLabels
 
 LEGEND_HEIGHT_M = 1.0
@@ -27,12 +28,6 @@ def se3_from_transform(transform: Transform) -> SE3:
     return SE3.from_quaternion(np.array([r.x, r.y, r.z, r.w]), np.array([t.x, t.y, t.z]))
 
 
-def label_dtype(label_set: LabelSet) -> np.dtype:
-    """uint8 if it holds every id of the set, else uint16."""
-    largest = max(label_set.ignore_id, int(label_set.ids.max()))
-    return np.dtype(np.uint8 if largest <= 255 else np.uint16)
-
-
 def labelled_cloud(
     cloud: PointCloud2, points: np.ndarray, labels: SemanticLabels, label_set: LabelSet
 ) -> PointCloud2:
@@ -41,12 +36,7 @@ def labelled_cloud(
     `points` (N,) are those of `cloud` as clip2scene_core.pointcloud2.structured gives them. Header,
     height, width, order of rows and fields stay; fields of those three names are replaced.
     """
-    rows = append_columns(
-        points,
-        label=labels.class_id.astype(label_dtype(label_set)),
-        probability=labels.probability.astype(np.float32),
-        rgb=pack_rgb(label_set.palette()[labels.class_id]),
-    )
+    rows = append_labels(points, labels, label_set)
     fields = [
         PointField(name=field.name, offset=field.offset, datatype=field.datatype, count=field.count)
         for field in fields_of(rows.dtype)
@@ -74,8 +64,7 @@ def _shaped_like(cloud: PointCloud2, labelled: PointCloud2) -> PointCloud2:
 
 def label_info(label_set: LabelSet, header: Header) -> LabelInfo:
     """Name of every id that can occur in the field `label`, the ignore id among them."""
-    names = {label_set.ignore_id: IGNORE} | {c.id: c.name for c in label_set.classes}
-    classes = [VisionClass(class_id=id, class_name=name) for id, name in sorted(names.items())]
+    classes = [VisionClass(class_id=id, class_name=name) for id, name in class_map(label_set)]
     return LabelInfo(header=header, class_map=classes, threshold=0.0)
 
 

@@ -20,9 +20,10 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Float64, Header
-from tf2_ros import Buffer, TransformListener
+from tf2_ros import TransformListener
 from vision_msgs.msg import LabelInfo
 from visualization_msgs.msg import MarkerArray
 
@@ -35,15 +36,12 @@ from clip2scene_ros import parameters
 from clip2scene_ros.conversions import label_info, labelled_cloud, legend
 from clip2scene_ros.diagnostics import ERROR, WARN, Diagnostics
 from clip2scene_ros.framing import Framer
-from clip2scene_ros.synchronizer import NS_PER_S, LidarTriggeredSynchronizer, stamp_ns
-from clip2scene_ros.transforms import Transforms
+from clip2scene_ros.synchronizer import LidarTriggeredSynchronizer
+from clip2scene_ros.transforms import RestartableBuffer, Transforms
 from clip2scene_ros.worker import NewestOnlyWorker
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RELIABLE = QoSProfile(depth=5)
-
-_TIME_JUMP_NS = NS_PER_S
-"""A scan older than the one before it by more than this means that a bag started again."""
 
 _LOG_PERIOD_S = 5.0
 """A warning that repeats is logged at most this often; /diagnostics has them all."""
@@ -74,14 +72,13 @@ class SegmentNode(Node):
         self._input_topic = self.resolve_topic_name("~/input/points")
         name = f"{self.get_name()}: labelling"
         self._diagnostics = Diagnostics(self._config.diagnostics, name=name)
-        self._last_stamp_ns = 0
         self._legend_frame = self._config.fixed_frame
         self._advertise()
         self._announce_classes()
         self._worker = NewestOnlyWorker(
             self._label, on_drop=lambda job: self._diagnostics.dropped(), on_error=self._report_failure
         )
-        buffer, timeout_s = Buffer(), self._config.tf_timeout_ms / 1e3
+        buffer, timeout_s = RestartableBuffer(), self._config.tf_timeout_ms / 1e3
         self._listener = TransformListener(buffer, self)
         self._transforms = Transforms(buffer, timeout_s=timeout_s, stop=self._worker.stopping)
         self._framer = self._make_framer(inference.sweeps)
@@ -113,40 +110,35 @@ class SegmentNode(Node):
         self._status = self.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
 
     def _subscribe(self) -> None:
-        """Cameras first, so that images that came together with a scan are there when it triggers."""
+        """Cameras first, so that images that came together with a scan are there when it triggers.
+
+        Sensors publish best effort or reliably; best effort hears both, `qos_overrides` may change it.
+        """
+        options = {
+            "qos_profile": qos_profile_sensor_data,
+            "qos_overriding_options": QoSOverridingOptions.with_default_policies(),
+        }
         compressed = self._config.image_transport == "compressed"
         kind, suffix = (CompressedImage, "image/compressed") if compressed else (Image, "image")
         cameras = {}
         for name in self._config.cameras:
             topic = f"~/input/{name}"
-            self.create_subscription(
-                CameraInfo, f"{topic}/camera_info", self._keep_camera_info(name), qos_profile_sensor_data
-            )
-            cameras[name] = Subscriber(self, kind, f"{topic}/{suffix}", qos_profile=qos_profile_sensor_data)
-        lidar = Subscriber(self, PointCloud2, "~/input/points", qos_profile=qos_profile_sensor_data)
+            info = Subscriber(self, CameraInfo, f"{topic}/camera_info", **options)
+            info.registerCallback(self._keep_camera_info, name)
+            cameras[name] = Subscriber(self, kind, f"{topic}/{suffix}", **options)
+        lidar = Subscriber(self, PointCloud2, "~/input/points", **options)
         self._synchronizer = LidarTriggeredSynchronizer(
             lidar, cameras, slop_ns=int(self._config.slop_ms * 1e6)
         )
         self._synchronizer.registerCallback(self._on_scan)
 
-    def _keep_camera_info(self, camera: str) -> Callable[[CameraInfo], None]:
-        return lambda info: self._framer.keep_camera_info(camera, info)
+    def _keep_camera_info(self, info: CameraInfo, camera: str) -> None:
+        self._framer.keep_camera_info(camera, info)
 
     def _on_scan(self, cloud: PointCloud2, images: dict[str, Any]) -> None:
         self._diagnostics.arrived()
-        self._follow_time(stamp_ns(cloud), cloud.header.frame_id)
         if self._labelled.get_subscription_count():
             self._worker.submit(Job(cloud=cloud, images=images, arrived_s=time.monotonic()))
-
-    def _follow_time(self, now_ns: int, frame_id: str) -> None:
-        """A bag that starts again finds the transforms of its end; tf2 would refuse its new ones as old."""
-        jumped_back = now_ns < self._last_stamp_ns - _TIME_JUMP_NS
-        self._last_stamp_ns = now_ns
-        if jumped_back:
-            newest_ns = self._transforms.newest_ns(self._config.fixed_frame, frame_id)
-            if newest_ns is not None and newest_ns > now_ns + _TIME_JUMP_NS:
-                self.get_logger().info("time jumped back: transforms are forgotten")
-                self._transforms.restart()
 
     def _label(self, job: Job) -> None:
         """In the worker's thread: one scan from message to message."""

@@ -6,15 +6,20 @@ import threading
 import time
 from enum import Enum
 
+from geometry_msgs.msg import TransformStamped
+from rclpy.logging import get_logger
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformException
 
 from clip2scene_core.errors import CalibrationError
 from clip2scene_core.geometry import SE3
 from clip2scene_ros.conversions import se3_from_transform
-from clip2scene_ros.synchronizer import NS_PER_S
+from clip2scene_ros.synchronizer import NS_PER_S, stamp_ns
 
 _POLL_S = 0.002
+
+_TIME_JUMP_NS = NS_PER_S
+"""A frame whose transforms are older than the one before by more than this is in a bag that started again."""
 
 
 class Failure(Enum):
@@ -34,6 +39,28 @@ class TransformError(CalibrationError):
         self.failure = failure
         self.ahead_s = ahead_s
         """How far the time asked for lies beyond the newest transform; 0 unless IN_THE_FUTURE."""
+
+
+class RestartableBuffer(Buffer):
+    """A tf2 buffer for bags that start again, whose transforms tf2 would refuse as too old.
+
+    It forgets all that moves when the stamps of some frame jump back. (tf2 does that on its own only
+    for simulated time.)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_ns: dict[str, int] = {}
+
+    def set_transform(self, transform: TransformStamped, authority: str) -> None:
+        """Take in what was said on /tf."""
+        child, time_ns = transform.child_frame_id, stamp_ns(transform)
+        if time_ns < self._last_ns.get(child, 0) - _TIME_JUMP_NS:
+            get_logger("segment").info(f"time jumped back for frame '{child}': transforms are forgotten")
+            self.clear()
+            self._last_ns.clear()
+        self._last_ns[child] = time_ns
+        super().set_transform(transform, authority)
 
 
 class Transforms:
@@ -72,17 +99,6 @@ class Transforms:
             if hopeless or not wait or time.monotonic() > deadline or self._stop.wait(_POLL_S):
                 raise failure
 
-    def newest_ns(self, target: str, source: str) -> int | None:
-        """Time of the newest transform between two frames (0: both are fixed); None where there is none."""
-        try:
-            return self._buffer.get_latest_common_time(target, source).nanoseconds
-        except TransformException:
-            return None
-
-    def restart(self) -> None:
-        """Forget every transform that moves."""
-        self._buffer.clear()
-
     def _explain(self, target: str, source: str, stamp_ns: int, error: TransformException) -> TransformError:
         what = f"no transform from '{source}' to '{target}'"
         for frame in (target, source):
@@ -91,8 +107,9 @@ class Transforms:
                     f"{what}: unknown frame '{frame}', nothing on /tf or /tf_static names it",
                     Failure.UNKNOWN_FRAME,
                 )
-        newest_ns = self.newest_ns(target, source)
-        if newest_ns is None:
+        try:
+            newest_ns = self._buffer.get_latest_common_time(target, source).nanoseconds
+        except TransformException:
             return TransformError(
                 f"{what}: the two frames are not connected in the TF tree", Failure.NOT_CONNECTED
             )

@@ -203,7 +203,7 @@ def test_a_transform_a_little_late_is_awaited(bench) -> None:
     made = bench(sweeps=1, tf_timeout_ms=10_000.0)
     moving(made, 100)
     made.robot.points.publish(cloud(time_s=100.5))
-    made.robot.wait(lambda: made.node._last_stamp_ns == 100_500_000_000, "the scan")
+    arrived(made, 1)
     assert made.robot.labelled == []
     moving(made, 101)
     made.robot.wait(lambda: made.robot.labelled, "the scan that waited")
@@ -243,10 +243,8 @@ def test_a_bag_that_starts_again_is_labelled_again(bench) -> None:
     made = bench(sweeps=2, tf_timeout_ms=10_000.0)
     moving(made, 100, 101)
     made.label(cloud(time_s=100.5))
-    made.robot.points.publish(cloud(time_s=50.5))
-    made.robot.wait(lambda: made.node._last_stamp_ns == 50_500_000_000, "the scan from the past")
     moving(made, 50, 51)
-    made.robot.wait(lambda: len(made.robot.labelled) == 2, "a label after the jump")
+    made.label(cloud(time_s=50.5))
     frame = made.segmenter.frames[-1]
     assert frame.sweeps == () and frame.world_from_lidar.translation[0] == pytest.approx(50.5)
 

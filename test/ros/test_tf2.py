@@ -329,16 +329,31 @@ class TestWaiting:
         assert future.result().transform.translation.x == 1.0
         buffer.set_transform(transform("a", "b", 4), "test")  # nobody waits any more
 
-    def test_a_future_with_timeout_fails_and_the_buffer_lives_on(self, ros_context):
+    def test_a_coroutine_of_the_node_may_await_with_a_timeout(self, ros_context):
         node = rclpy.create_node("test_tf2", context=ros_context)
         executor = SingleThreadedExecutor(context=ros_context)
         executor.add_node(node)
         buffer = tf2_ros.Buffer(node=node)
-        future = buffer.wait_for_transform_async("a", "b", at(1), timeout=Duration(seconds=0.1))
-        executor.spin_until_future_complete(future, timeout_sec=10.0)
-        assert isinstance(future.exception(), tf2_ros.LookupException)
-        buffer.set_transform(transform("a", "b", 1), "test")
-        assert buffer.wait_for_transform_async("a", "b", at(1), timeout=Duration(seconds=0.1)).done()
+        outcomes: list[str] = []
+        query = ("a", "b", at(1), Duration(seconds=0.1))
+
+        async def wait() -> None:
+            try:
+                outcomes.append((await buffer.lookup_transform_async(*query)).child_frame_id)
+            except tf2_ros.LookupException as error:
+                outcomes.append(str(error))
+
+        guard = node.create_guard_condition(wait)
+        for count, expected in enumerate(("timed out: Invalid frame ID", "b"), start=1):
+            guard.trigger()  # its callback holds the default group of the node while it awaits
+            deadline = system.monotonic() + 10.0
+            while len(outcomes) < count and system.monotonic() < deadline:
+                executor.spin_once(timeout_sec=0.1)
+            assert outcomes[-1].startswith(expected)
+            buffer.set_transform(transform("a", "b", 1), "test")
+        assert list(node.timers) == []
+
+    def test_a_timeout_without_a_node_is_refused(self):
         with pytest.raises(tf2_ros.InvalidArgumentException, match="made with a node"):
             tf2_ros.Buffer().wait_for_transform_async("a", "b", at(1), timeout=Duration(seconds=1))
 

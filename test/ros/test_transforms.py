@@ -13,7 +13,7 @@ pytest.importorskip("tf2_ros", reason="ROS 2 is not installed")
 from geometry_msgs.msg import TransformStamped
 from tf2_ros import Buffer
 
-from clip2scene_ros.transforms import Failure, TransformError, Transforms
+from clip2scene_ros.transforms import Failure, RestartableBuffer, TransformError, Transforms
 
 S = 1_000_000_000
 
@@ -109,10 +109,21 @@ def test_known_frames_are_known(buffer) -> None:
     assert not any(transforms(buffer).knows(frame) for frame in ("map", ""))
 
 
-def test_after_a_restart_only_fixed_frames_are_left(buffer) -> None:
-    fresh = transforms(buffer)
-    assert fresh.newest_ns("odom", "lidar") == 102 * S
-    assert fresh.newest_ns("odom", "island") is None
-    fresh.restart()
-    assert fresh.newest_ns("odom", "lidar") is None
-    np.testing.assert_allclose(fresh.lookup("base", "lidar", 5 * S).translation, [0.5, 0, 0])
+def test_a_bag_that_starts_again_is_followed(ros_context) -> None:
+    made = RestartableBuffer()
+    made.set_transform_static(link("base", "lidar", x_m=0.5), "test")
+    for time_s in (100, 101, 100.5, 102):
+        made.set_transform(link("odom", "base", x_m=time_s, time_s=time_s), "test")
+    assert transforms(made).lookup("odom", "base", 100 * S).translation[0] == 100
+    made.set_transform(link("odom", "base", x_m=50, time_s=50), "test")
+    assert transforms(made).lookup("odom", "lidar", 50 * S).translation[0] == 50.5
+    with pytest.raises(TransformError, match="in the future"):
+        transforms(made).lookup("odom", "base", 101 * S)
+
+
+def test_frames_at_different_delays_are_no_jump(ros_context) -> None:
+    made = RestartableBuffer()
+    for time_s in (100, 101, 102):
+        made.set_transform(link("map", "odom", x_m=0, time_s=time_s + 5), "test")
+        made.set_transform(link("odom", "base", x_m=time_s, time_s=time_s), "test")
+    assert transforms(made).lookup("odom", "base", 100 * S).translation[0] == 100
