@@ -3,7 +3,9 @@ SHELL := /bin/sh
 export VENV ?= .venv
 export DEMO_BAG ?=
 export ROS_LOG_DIR ?= $(CURDIR)/out/ros_log
-unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+ifdef _ROS_WHEELS_BOOTSTRAP_COMPLETE # called from the Python of another environment of this kind
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE AMENT_PREFIX_PATH LD_LIBRARY_PATH
+endif
 
 READY := $(VENV)/.ready
 INPUTS := constraints.txt package.xml scripts/setup.sh setup.cfg setup.py ros_wheels/build_messages.py \

@@ -8,7 +8,9 @@ cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}
 STAMP=$VENV/.ready            # written last: the environment is complete
 INTERRUPTED=$VENV/.incomplete # removed last: pip may have left half a package, which it takes for a whole one
-unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH # another environment's ROS wheels
+if [ -n "${_ROS_WHEELS_BOOTSTRAP_COMPLETE:-}" ]; then # called from the Python of another environment of this kind
+    unset _ROS_WHEELS_BOOTSTRAP_COMPLETE AMENT_PREFIX_PATH LD_LIBRARY_PATH
+fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT="$PWD/constraints.txt"
 
 fail() {

@@ -514,7 +514,7 @@ class TestBufferClient:
 
     def test_nobody_answers(self, spinning):
         client = tf2_ros.BufferClient(spinning, "nobody", timeout_padding=Duration(seconds=0.1))
-        with pytest.raises(tf2_ros.TimeoutException, match="no buffer server"):
+        with pytest.raises(tf2_ros.TimeoutException, match="no buffer server offers"):
             client.lookup_transform("foo", "bar", Time())
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import tf2_py
 from geometry_msgs.msg import TransformStamped
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.task import Future
@@ -191,7 +192,10 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
             if not future.done():
                 future.set_exception(tf2_py.LookupException(f"timed out: {check()[1]}"))
 
-        timer = self._node.create_timer(tf2_py.buffer_core.nanoseconds(timeout) / 1e9, fail)
+        # A group of its own: who awaits the future may hold the node's default group meanwhile.
+        timer = self._node.create_timer(
+            tf2_py.buffer_core.nanoseconds(timeout) / 1e9, fail, callback_group=ReentrantCallbackGroup()
+        )
         future.add_done_callback(lambda _: self._node.destroy_timer(timer))
 
     def _tell_frames(self, _: FrameGraph.Request, response: FrameGraph.Response) -> FrameGraph.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time as system
 from typing import Any
 
 import tf2_py
@@ -30,8 +31,8 @@ _EXCEPTIONS = {
 class BufferClient(BufferInterface):
     """Looks transforms up in the buffer server `ns`; another thread has to spin `node`.
 
-    An answer is waited for up to the timeout of the call plus `timeout_padding` (a Duration or seconds).
-    `check_frequency` is accepted as upstream does; answers are waited for, not polled.
+    An answer is waited for up to the timeout of the call plus `timeout_padding` (a Duration or seconds), a
+    server is looked for `check_frequency` times a second.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class BufferClient(BufferInterface):
         super().__init__()
         self.node = node
         self.action_client = ActionClient(node, LookupTransform, ns)
+        self.goal_service = node.resolve_service_name(f"{ns}/_action/send_goal")
         self.check_frequency = check_frequency
         padded = isinstance(timeout_padding, Duration)
         self.timeout_padding = timeout_padding if padded else Duration(seconds=timeout_padding)
@@ -111,8 +113,7 @@ class BufferClient(BufferInterface):
 
     def _ask(self, goal: LookupTransform.Goal, timeout: Duration) -> TransformStamped:
         limit_s = (timeout.nanoseconds + self.timeout_padding.nanoseconds) / 1e9
-        if not self.action_client.wait_for_server(timeout_sec=limit_s):
-            raise tf2_py.TimeoutException(f"no buffer server answers after {limit_s} s")
+        self._wait_for_server(limit_s)
         handle = _result(self.action_client.send_goal_async(goal), limit_s)
         if not handle.accepted:
             raise tf2_py.TransformException("the buffer server refused the goal")
@@ -120,6 +121,15 @@ class BufferClient(BufferInterface):
         if answer.error.error == TF2Error.NO_ERROR:
             return answer.transform
         raise _EXCEPTIONS.get(answer.error.error, tf2_py.TransformException)(answer.error.error_string)
+
+    def _wait_for_server(self, limit_s: float) -> None:
+        deadline = system.monotonic() + limit_s
+        while not self.node.count_services(self.goal_service):
+            if system.monotonic() > deadline:
+                raise tf2_py.TimeoutException(
+                    f"no buffer server offers {self.goal_service} after {limit_s} s"
+                )
+            system.sleep(1.0 / self.check_frequency)
 
 
 def _result(future: Any, limit_s: float) -> Any:
