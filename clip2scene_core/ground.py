@@ -5,6 +5,8 @@ Shapes: N points, R x C cells.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage
 
@@ -12,10 +14,38 @@ CELL_M = 2.0
 MAX_SLOPE = 0.2
 """Rise per metre that ground may have; steeper things (facades, cars, hedges) stand on it."""
 REACH_M = 120.0
+RELIEF_CELLS = 9
+"""The neighbourhood of `Ground.relief`: 18 m, a street and what lies beside it."""
 
 
-def ground_height(xyz: np.ndarray) -> np.ndarray:
-    """(N,) float32: z in metres of the ground below (or above) each of the points (N, 3), all finite.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ground:
+    """A surface of cells of CELL_M, with heights between their centres by bilinear interpolation."""
+
+    surface: np.ndarray
+    """(R, C) float64, z in metres."""
+    origin: np.ndarray
+    """(2,) x and y of the corner of the first cell."""
+
+    def height(self, xy: np.ndarray) -> np.ndarray:
+        """(N,) float32: z in metres of the ground at (N, 2 or more), the nearest known one outside."""
+        return self._at(self.surface, xy)
+
+    def relief(self, xy: np.ndarray) -> np.ndarray:
+        """(N,) float32: metres that the ground at (N, 2 or more) lies above the middle of its surroundings.
+
+        On an even slope it is 0; a carriageway lies low, its sidewalks and embankments lie high.
+        """
+        middle = ndimage.median_filter(self.surface, size=RELIEF_CELLS, mode="nearest")
+        return self._at(self.surface - middle, xy)
+
+    def _at(self, values: np.ndarray, xy: np.ndarray) -> np.ndarray:
+        cell = (np.clip(xy[:, :2], -REACH_M, REACH_M) - self.origin) / CELL_M - 0.5
+        return ndimage.map_coordinates(values, cell.T, order=1, mode="nearest", output=np.float32)
+
+
+def find_ground(xyz: np.ndarray) -> Ground:
+    """The ground below points (N, 3), all finite; flat at z = 0 for none.
 
     The 5 % quantile of the heights in each 2 m cell, freed of cells that only hold echoes from below
     the street, with the nearest cell's height where nothing was seen, under the steepest surface that no
@@ -23,15 +53,14 @@ def ground_height(xyz: np.ndarray) -> np.ndarray:
     own (roofs, hedges) so get that of their surroundings.
     """
     if len(xyz) == 0:
-        return np.zeros(0, np.float32)
+        return Ground(surface=np.zeros((1, 1)), origin=np.zeros(2))
     near = np.clip(xyz[:, :2], -REACH_M, REACH_M)
     origin = near.min(axis=0)
-    position = (near - origin) / CELL_M
-    cell = position.astype(np.int32)
+    cell = ((near - origin) / CELL_M).astype(np.int32)
     rows, columns = cell.max(axis=0) + 1
     lowest = _lowest_by_cell(cell[:, 0] * columns + cell[:, 1], xyz[:, 2], rows * columns)
     surface = _slope_limited(_filled(_without_echoes(lowest.reshape(rows, columns))))
-    return ndimage.map_coordinates(surface, position.T - 0.5, order=1, mode="nearest", output=np.float32)
+    return Ground(surface=surface, origin=origin)
 
 
 def _lowest_by_cell(cell: np.ndarray, z: np.ndarray, count: int) -> np.ndarray:

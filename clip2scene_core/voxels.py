@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clip2scene_core.ground import ground_height
+from clip2scene_core.ground import find_ground
 
 COORDINATE_LIMIT = 1 << 20
 """Voxel coordinates lie in +- this, so that three of them pack into one 64-bit key."""
@@ -27,10 +27,11 @@ class Voxels:
     """(V, F) float32, see FEATURES."""
 
 
-FEATURES = ("height above ground", "offset x", "offset y", "offset z", "range")
-"""Input features of a voxel: mean height of its points above the ground in metres / 2; mean position in
-the voxel in voxels, -0.5..0.5; horizontal distance from the sensor in metres / 50. With `intensity` the mean
-intensity follows."""
+FEATURES = ("height", "offset x", "offset y", "offset z", "low height", "relief")
+"""Input features of a voxel, means over its points: height above the ground in metres / 2; position in the voxel
+in voxels, -0.5..0.5; the height again in metres x 2 but cut at +-0.5 m, for kerbs and gutters; relief of the ground
+in metres x 4, cut at +-0.5 m. With `intensity` the intensity follows. The distance from the sensor is not told:
+it would stand for the layout of the places that were learnt from."""
 
 
 def occupied(xyz: np.ndarray, size_m: float) -> tuple[np.ndarray, np.ndarray]:
@@ -60,10 +61,13 @@ def voxelise(
         inside = (distance_m < range_m) & (np.abs(xyz_lidar[:, 2]) < range_m)
     xyz = np.ascontiguousarray(xyz_lidar[inside], np.float32)
     coordinates, voxel = occupied(xyz, size_m)
+    ground = find_ground(xyz)
+    height_m = xyz[:, 2] - ground.height(xyz)
     columns = [
-        (xyz[:, 2] - ground_height(xyz)) / 2.0,
+        height_m / 2.0,
         *(xyz / np.float32(size_m) - coordinates[voxel] - 0.5).T,
-        distance_m[inside] / 50.0,
+        np.clip(height_m, -0.5, 0.5) * 2.0,
+        np.clip(ground.relief(xyz), -0.5, 0.5) * 4.0,
     ]
     if intensity is not None:
         columns.append(intensity[inside])

@@ -43,7 +43,7 @@ class SemanticSegmenter:
         self._checkpoint = checkpoint
         self._config = config
         self._device = choose_device(config.device)
-        self._student = restore_student(checkpoint, engine=choose_engine(config.engine))
+        self._student = restore_student(checkpoint, engine=choose_engine(config.engine, self._device))
         use_scan_statistics(self._student, config.scan_statistics)
         self._student.to(self._device).eval()
         self._text = checkpoint.text_embeddings.to(self._device)
@@ -145,10 +145,12 @@ class SemanticSegmenter:
         return SemanticLabels(class_id=ids[voxels.voxel_of_point], probability=chance[voxels.voxel_of_point])
 
 
-def choose_engine(name: str) -> str:
-    """`auto` is spconv where it is installed, else torch."""
+def choose_engine(name: str, device: torch.device) -> str:
+    """`auto` is spconv on a GPU where it is installed, else torch, the only one with several CPU threads."""
     if name != "auto":
         return name
+    if device.type == "cpu":
+        return "torch"
     try:
         make_engine("spconv")
     except MissingExtraError:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import yaml
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from clip2scene_core.build import build_student, choose_device, orthonormal_embeddings
@@ -66,7 +66,7 @@ def finetune(
         student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     learner, optimizer = fabric.setup(SemanticLearner(student), optimizer)
-    average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)
+    average = AveragedModel(student, avg_fn=moving_average(settings.average), use_buffers=True)
     content = to_dict(config)
     done = load_state(folder, content, student, average, optimizer) or RunState(
         step=0, seconds=0.0, config=content
@@ -140,6 +140,17 @@ class SemanticLearner(nn.Module):
     def forward(self, features: Tensor, coordinates: Tensor) -> Tensor:
         """(V, D) of voxels with features (V, F) at coordinates (V, 4)."""
         return self.student(SparseVoxels.from_coordinates(features, coordinates)).semantic
+
+
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """An average over about 1 / (1 - decay) steps, over fewer in the first ones so that it forgets the start."""
+
+    def update(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        if not average.is_floating_point():
+            return current
+        return torch.lerp(average, current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
+
+    return update
 
 
 def learning_rate(settings: TrainingConfig, step: int) -> float:

@@ -23,8 +23,9 @@ def test_three_points_by_hand():
     np.testing.assert_array_equal(voxels.voxel_of_point, [1, 1, 0])
     height = [1.0 / 2, 0.0]
     offset = [[0.0, -0.5, -0.5], [0.0, -0.25, -0.5]]
-    distance = [0.5 / 50, (np.hypot(0.25, 0.25) + np.hypot(0.75, 0.25)) / 2 / 50]
-    expected = np.column_stack([height, offset, distance])
+    low = [0.5 * 2, 0.0]
+    flat = np.zeros(2)
+    expected = np.column_stack([height, offset, low, flat])
     np.testing.assert_allclose(voxels.features, expected, atol=1e-6)
     assert voxels.features.shape == (2, len(FEATURES))
 

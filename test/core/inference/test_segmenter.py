@@ -295,13 +295,16 @@ def test_without_spconv_the_engine_is_torch(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "spconv"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "spconv", None)
-    assert segmenter.choose_engine("auto") == "torch"
-    assert segmenter.choose_engine("spconv") == "spconv", "what was asked for is not replaced in silence"
+    assert segmenter.choose_engine("auto", torch.device("cuda")) == "torch"
+    assert segmenter.choose_engine("spconv", torch.device("cuda")) == "spconv", (
+        "what was asked for is not replaced in silence"
+    )
 
 
 def test_engines_agree(tiny_checkpoint, make_frame):
     pytest.importorskip("spconv", reason="spconv is not installed")
-    assert segmenter.choose_engine("auto") == "spconv"
+    assert segmenter.choose_engine("auto", torch.device("cuda")) == "spconv"
+    assert segmenter.choose_engine("auto", torch.device("cpu")) == "torch"
     frame = make_frame(street())
     one = segment_with(tiny_checkpoint, frame)
     config = InferenceConfig(device="cpu", engine="spconv")

@@ -114,7 +114,7 @@ def test_intensity_goes_along_with_its_points(streets):
     source.frames[0] = replace(frame, scan=replace(frame.scan, intensity=x))
     voxels, _ = samples(source, replace(AS_IT_IS, drop=0.5), intensity=True)[1, 0]
     middle_x = (voxels.coordinates[:, 0] + 0.5 + voxels.features[:, 1]) * 0.5
-    np.testing.assert_allclose(voxels.features[:, 5], middle_x, atol=1e-4)
+    np.testing.assert_allclose(voxels.features[:, -1], middle_x, atol=1e-4)
 
 
 def test_intensity_that_the_recording_does_not_have(streets):
