@@ -26,7 +26,7 @@ class SimulatedSource:
         style: str | None = None,
         compensated: bool = True,
     ) -> None:
-        """`sweeps` is how many scans before each are given with it; `style` is one of simulation.styles.STYLES.
+        """`sweeps` is how many earlier scans come with each; `style` is a name of STYLES, None for any.
 
         `compensated` scans are corrected for the motion during the sweep, others are as a driver gives them.
         Raises ConfigError where a setting is impossible.

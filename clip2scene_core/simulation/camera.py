@@ -84,7 +84,7 @@ def render(
         * np.clip(hits.normal @ weather.sun.astype(np.float32), 0, None)
         * _lit(scene, origins, directions, hits.range_m, hits.normal, weather, stamp_ns)
     )
-    colour = scene.colour[hits.face] * light[:, None] * 1.25
+    colour = scene.colour[hits.face] * light[:, None] * 1.4
     mirror = np.where(scene.material[hits.face] == Material.GLASS, 0.35, 0.0)[:, None]
     colour = colour * (1 - mirror) + mirror * _HORIZON
     haze = np.exp(-hits.range_m / weather.visibility_m)[:, None]

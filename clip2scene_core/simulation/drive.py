@@ -50,8 +50,8 @@ class SimulatedDrive:
     ) -> None:
         """`lidar` is a name of LIDARS or a model; `image_size` is (width, height).
 
-        `compensated` scans are corrected for the motion during the sweep. Raises ConfigError where a setting is
-        impossible.
+        `compensated` scans are corrected for the motion during the sweep. Raises ConfigError where a setting
+        is impossible.
         """
         self.lidar = _lidar(lidar)
         if not 0 <= cameras <= len(_CAMERA_YAWS_DEG):

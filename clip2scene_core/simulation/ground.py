@@ -176,7 +176,7 @@ def _colours(material: np.ndarray, tint: np.random.Generator) -> np.ndarray:
     table = np.zeros((len(Material), 3))
     for kind, colour in _COLOURS.items():
         table[kind] = np.asarray(colour) * tint.uniform(0.75, 1.2)
-    noise = tint.normal(0.0, 5.0, (len(material), 1))
+    noise = tint.normal(0.0, 2.0, (len(material), 1))
     return np.clip(table[material] + noise, 0, 255).astype(np.uint8)
 
 

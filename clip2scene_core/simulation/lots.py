@@ -88,7 +88,7 @@ def fill_lots(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Gener
 
 
 def fill_background(plan: Plan, style: Style, rng: np.random.Generator) -> None:
-    """Buildings, trees and bushes away from the roads, so that one does not look into the void between houses."""
+    """Buildings, trees and bushes away from the roads: what one sees between the houses."""
     extent = plan.extent_m - 5
     grid = rng.uniform(0, np.pi / 2)
     for xy in rng.uniform(-extent, extent, (int(extent**2 / 150), 2)):

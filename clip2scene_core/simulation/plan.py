@@ -100,7 +100,7 @@ class Plan:
     ) -> bool:
         """Place an object if its footprint is free.
 
-        `footprint_m` is the side of a square, or low and high corner (2, 2) in its frame, or None for its bounds.
+        `footprint_m` is the side of a square or low and high corner (2, 2); None for the bounds of the mesh.
 
         `fit`: `tilted` follows the slope, `upright` stands at the height below its middle, `sunk` at the
         lowest.

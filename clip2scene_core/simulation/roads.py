@@ -130,7 +130,7 @@ class RoadNetwork:
     def __init__(
         self, roads: Sequence[Road], *, corner_m: float, islands: Sequence[tuple[np.ndarray, float]]
     ) -> None:
-        """`islands` are (centre (2,), radius in metres) of roundabouts; `corner_m` is the radius of corners."""
+        """`corner_m` is the radius of corners; `islands` are centre (2,) and radius in metres."""
         self.roads = tuple(roads)
         self.corner_m = corner_m
         self.islands = tuple(islands)

@@ -136,7 +136,7 @@ class Scene:
 
 
 class _Blocks:
-    """Rays in blocks of neighbours, so that most of them need not be asked whether they pass near a sphere."""
+    """Rays in blocks of neighbours, so that few have to be asked whether they pass near a sphere."""
 
     _SIZE = 64
 
@@ -173,7 +173,7 @@ class _Blocks:
 def _merge(
     hits: Hits, rows: np.ndarray, faces: np.ndarray, range_m: np.ndarray, face: np.ndarray, normal: np.ndarray
 ) -> None:
-    """Take over what was found on some rows where it is nearer; `faces` maps its faces to those of the scene."""
+    """Take over what was found on `rows` where it is nearer; `faces` maps its faces to the scene's."""
     nearer = np.flatnonzero(range_m < hits.range_m[rows])
     hits.range_m[rows[nearer]] = range_m[nearer]
     hits.face[rows[nearer]] = faces[face[nearer]]

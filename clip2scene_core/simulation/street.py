@@ -116,7 +116,7 @@ def line_street(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Gen
 
 
 def plant_median(plan: Plan, rng: np.random.Generator) -> None:
-    """What stands between the directions of the main road: trees, bushes, lamps, a hedge, a rail or a barrier."""
+    """What stands on the median of the main road: trees, bushes, lamps, a hedge, a rail or a barrier."""
     road = plan.network.main
     if road.median_m == 0:
         return
@@ -161,8 +161,8 @@ def furnish(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Generat
         (furniture.advertising_column, "along", 0.3),
         (furniture.cafe_table, "along", 1.0),
         (furniture.bollard, "along", 1.0),
-        (vehicles.bicycle, "leaning", 3.0),
-        (vehicles.motorcycle, "leaning", 2.0),
+        (vehicles.bicycle, "leaning", 4.0),
+        (vehicles.motorcycle, "leaning", 3.0),
         (people.pedestrian, "any", 6.0),
         (vegetation.bush, "any", 1.0),
         (furniture.bus_shelter, "facing", 0.6),
@@ -172,7 +172,8 @@ def furnish(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Generat
         build, yaw, _ = kinds[rng.choice(len(kinds), p=share / share.sum())]
         station = rng.uniform(0, kerbside.road.curve.length_m)
         out = rng.uniform(0.4, max(kerbside.walk_m, 1.5))
-        for _ in range(int(rng.integers(1, 4)) if build in (people.pedestrian, vehicles.bicycle) else 1):
+        in_groups = build in (people.pedestrian, vehicles.bicycle, vehicles.motorcycle)
+        for _ in range(int(rng.integers(1, 6)) if in_groups else 1):
             _put(
                 plan,
                 kerbside,
@@ -248,12 +249,12 @@ def set_up_works(plan: Plan, kerbside: Kerbside, rng: np.random.Generator) -> No
     length = rng.uniform(8, 30)
     start = rng.uniform(0.25, 0.75) * kerbside.road.curve.length_m
     inner = -rng.uniform(1.2, 2.6)
-    kind = rng.integers(3)
+    kind = rng.choice(3, p=[0.35, 0.2, 0.45])
     if kind == 0:
         path = kerbside.path(start, start + length, inner, rng.uniform(2.0, 4.0))
         plan.line(furniture.jersey_barrier, int(rng.integers(2**31)), path, outside_m=None, width_m=0.5)
     else:
-        build = furniture.traffic_cone if kind == 1 else furniture.barricade
+        build = furniture.barricade if kind == 1 else furniture.traffic_cone
         for station in np.arange(start, start + length, rng.uniform(1.5, 3.5)):
             xy, heading = kerbside.at(station, inner + rng.normal(0, 0.1))
             plan.stand(build(rng), xy, kerbside.along(heading) + rng.normal(0, 0.2), outside_m=None)

@@ -87,14 +87,3 @@ def _sweep(columns: dict[str, np.ndarray], index: int) -> TrainingSweep:
         sensor_height_m=float(columns["sensor_height_m"][index]),
         lidar=str(columns["lidar"][index]),
     )
-
-
-def count_sweeps(path: Path) -> int:
-    """How many sweeps a file of write_sweeps holds."""
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            return len(content["start"]) - 1
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{path} is no file of simulated sweeps ({error}); delete it to write it anew"
-        ) from error

@@ -9,6 +9,7 @@ import numpy as np
 from clip2scene_core.errors import ConfigError
 from clip2scene_core.simulation.ground import Relief, Waves, build_ground
 from clip2scene_core.simulation.lots import SURFACES, Kerbside, fill_background, fill_lots
+from clip2scene_core.simulation.markings import paint
 from clip2scene_core.simulation.meshes import Material, Mesh
 from clip2scene_core.simulation.plan import Plan, Surface
 from clip2scene_core.simulation.roads import RoadNetwork
@@ -63,12 +64,13 @@ class Town:
         movers = _move(plan, chosen, kerbsides, duration_s, rng)
         ground = _ground(plan, chosen, rng)
         surface = Surface(ground)
+        markings = paint(network, surface, rng)
         return cls(
             style=chosen,
             network=network,
             plan=plan,
             surface=surface,
-            static=Mesh.merge([ground, *plan.build(surface)]),
+            static=Mesh.merge([ground, *markings, *plan.build(surface)]),
             actors=tuple(m.actor(surface) for m in movers),
             right_hand=right_hand,
             extent_m=extent_m,
@@ -84,7 +86,7 @@ def _furnish(plan: Plan, style: Style, kerbsides: list[Kerbside], rng: np.random
     """Everything that stands; what comes first gets the place."""
     equip_junctions(plan, kerbsides, rng)
     for kerbside in kerbsides:
-        if rng.random() < 0.15:
+        if rng.random() < 0.45:
             set_up_works(plan, kerbside, rng)
         line_street(plan, style, kerbside, rng)
     plant_median(plan, rng)

@@ -156,6 +156,20 @@ def test_what_moves_stays_on_the_ground(towns: list[Town]) -> None:
             np.testing.assert_allclose(np.linalg.det(actor.trajectory.rotations), 1.0, atol=1e-9)
 
 
+def test_paint_lies_on_the_road(towns: list[Town]) -> None:
+    painted = 0
+    for town in towns:
+        faces = town.static.faces[
+            (town.static.material == Material.LANE_MARKING) & (town.static.class_id == ROAD)
+        ]
+        corners = town.static.vertices[faces].reshape(-1, 3).astype(float)
+        height, class_id = town.surface.below(corners[:, :2])
+        on_ground = np.abs(corners[:, 2] - height) < 0.012
+        assert (class_id[on_ground] == ROAD).mean() > 0.999 and on_ground.all()
+        painted += len(faces)
+    assert painted > 500
+
+
 def test_the_same_seed_gives_the_same_town_and_another_seed_another(towns: list[Town]) -> None:
     again = Town.generate(0, next(iter(STYLES)), extent_m=75.0)
     np.testing.assert_array_equal(again.static.vertices, towns[0].static.vertices)
