@@ -18,7 +18,7 @@ case "$*" in
     "-m venv "*) mkdir -p "$3/bin"; cp "$STAND_INS/inner" "$3/bin/python"; echo "venv" >> "$LOG"; exit ;;
 esac
 unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
-exec {sys.executable} "$@"
+exec {sys.executable} -S "$@"
 """
 ENVIRONMENT = """
 case "$*" in
