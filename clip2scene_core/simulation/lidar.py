@@ -41,6 +41,7 @@ REFLECTIVITY = {
 }
 """Share of near-infrared light that a surface sends back, of even brightness; a retro-reflector exceeds 1."""
 
+_GLOSSY = np.isin(np.arange(len(Material)), [Material.GLASS, Material.CAR_PAINT, Material.METAL])
 _REFLECTIVITY = np.array([REFLECTIVITY[m] for m in Material], np.float32)
 
 
@@ -65,8 +66,10 @@ class LidarModel:
     """Range at which a surface that sends back 10 % is lost half of the time."""
     random_loss: float = 0.01
     """Probability that a return is lost for no visible reason."""
-    glass_transmission: float = 0.6
-    """Probability that a pulse goes through glass instead of returning from it."""
+    glass_transmission: float = 0.25
+    """Probability that a pulse goes through glass and returns from what lies behind."""
+    gloss_threshold: float = 0.06
+    """Echo below which glossy surfaces (paint, metal, glass) mirror the pulse away: the holes in cars."""
 
     @property
     def period_ns(self) -> int:
@@ -183,7 +186,7 @@ def sweep(
     hits = _through_glass(model, scene, origins, rays, stamp_ns + offsets_ns, column, rng)
 
     signal, intensity = _signal(model, scene, hits, rays)
-    heard = signal * rng.lognormal(0.0, 0.5, len(signal)) > 1.0
+    heard = signal * rng.lognormal(0.0, 0.4, len(signal)) > 1.0
     heard &= rng.random(len(signal)) > model.random_loss
     heard &= (hits.range_m >= model.min_range_m) & (hits.range_m <= model.max_range_m)
     rows = np.flatnonzero(heard)
@@ -232,16 +235,19 @@ def _through_glass(
 def _signal(model: LidarModel, scene: Scene, hits: Hits, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Strength of the echo against the threshold, and intensity 0..1; zero where nothing was hit.
 
-    The echo falls with the square of the range and, as surfaces are rough, with the root of the cosine of
-    incidence.
+    The echo falls with the square of the range and with the cosine of incidence: with its root on rough
+    surfaces, with its square on glossy ones.
     """
     hit = hits.face >= 0
     material = scene.material[hits.face]
     brightness = scene.colour[hits.face].astype(np.float32).mean(axis=1) / 255.0
     reflectivity = _REFLECTIVITY[material] * (0.35 + 1.3 * brightness)
     cosine = np.abs(np.einsum("ni,ni->n", hits.normal, rays))
-    echo = np.where(hit, reflectivity * np.sqrt(cosine), 0.0)
+    glossy = _GLOSSY[material]
+    echo = np.where(hit, reflectivity * np.where(glossy, cosine**2, np.sqrt(cosine)), 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         signal = np.where(hit, echo / 0.1 * (model.reach_m / hits.range_m) ** 2, 0.0)
+    mirrored = glossy & (model.gloss_threshold > 0)
+    signal = np.where(mirrored, np.minimum(signal, echo / max(model.gloss_threshold, 1e-9)), signal)
     # Sensors correct the intensity for range.
     return signal, np.clip(echo, 0.0, 1.0).astype(np.float32)

@@ -53,7 +53,8 @@ def random_lidar(rng: np.random.Generator) -> LidarModel:
         reach_m=base.reach_m * rng.uniform(0.7, 1.4),
         range_noise_m=rng.uniform(0.003, 0.03),
         random_loss=rng.choice([0.0, 0.01, 0.1]) * rng.random(),
-        glass_transmission=rng.uniform(0.3, 0.9),
+        glass_transmission=rng.uniform(0.05, 0.6),
+        gloss_threshold=rng.uniform(0.0, 0.12),
     )
 
 

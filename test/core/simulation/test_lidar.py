@@ -27,6 +27,7 @@ def exact(name: str) -> LidarModel:
         min_range_m=0.0,
         max_range_m=1e6,
         glass_transmission=0.0,
+        gloss_threshold=0.0,
     )
 
 
@@ -168,6 +169,18 @@ def test_glass_is_seen_or_seen_through() -> None:
         scan, labels = sweep(model, scene, at_height(0.0), 0, np.random.default_rng(0))
         assert (labels.class_id == class_id).all()
         np.testing.assert_allclose(scan.xyz[:, 0], distance, atol=0.01)
+
+
+def test_glossy_paint_mirrors_slanting_pulses_away_and_plaster_does_not() -> None:
+    def greatest_slant_deg(material: Material) -> float:
+        model = replace(exact("VLS-128"), gloss_threshold=0.1)
+        scan, _ = sweep(
+            model, Scene(wall(5.0, CAR, material=material)), at_height(0.0), 0, np.random.default_rng(0)
+        )
+        return float(np.percentile(np.rad2deg(np.arccos(5.0 / np.linalg.norm(scan.xyz, axis=1))), 90))
+
+    assert greatest_slant_deg(Material.CAR_PAINT) < 65
+    assert greatest_slant_deg(Material.PLASTER) > 75
 
 
 def test_noise_has_the_stated_deviation_and_weak_echoes_are_lost() -> None:
