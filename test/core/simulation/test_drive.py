@@ -46,7 +46,7 @@ def test_a_drive_is_the_same_in_any_order_and_another_for_another_seed(drive: Si
     np.testing.assert_array_equal(
         again.rendering(2, "front").image.rgb, drive.rendering(2, "front").image.rgb
     )
-    other = SimulatedDrive(6, frames=2, lidar="HDL-32E", cameras=0)
+    other = SimulatedDrive(6, frames=1, lidar="HDL-32E", cameras=0, style="village")
     assert len(other.scan(0)[0].xyz) != len(drive.scan(0)[0].xyz)
 
 
