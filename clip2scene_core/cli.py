@@ -13,13 +13,21 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
-from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from clip2scene_core import config as configuration
 from clip2scene_core.config import InferenceConfig, RunConfig
 from clip2scene_core.errors import Clip2SceneError, DataError, MissingExtraError
+from clip2scene_core.writing import whole_file
 
 app = typer.Typer(
     help="Names every LiDAR point in words of your choice, without anybody labelling a point.",
@@ -35,7 +43,11 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="a setting of inference, such as scan_statistics=0"),
 ]
-CheckpointOption = Annotated[str, typer.Option("--checkpoint", help="a .safetensors file; default: the shipped one")]
+CheckpointOption = Annotated[str, typer.Option("--checkpoint", help="a .safetensors file; default: shipped")]
+With = Annotated[
+    list[str] | None,
+    typer.Option("--with", metavar="KEY=VALUE", help="an option of the recording, such as sequences=[8]"),
+]
 Frames = Annotated[int, typer.Option(min=0, help="only the first so many frames; 0 for all")]
 
 
@@ -72,12 +84,12 @@ def demo(
 
         bag = out / "drive"
         source = open_source("simulated", None, seed=seed, frames=frames, lidar=lidar)
-        with _progress("simulating", len(source)) as report:
-            write_bag(source, bag, progress=report)
-    with _progress("labelling", None) as report:
+        with _progress("simulating") as report:
+            write_bag(source, bag, overwrite=True, progress=lambda done: report(done, total=frames))
+    with _progress("labelling") as report:
         summary = run_demo(bag, out, checkpoint=checkpoint, rate=rate, progress=report)
-    _write_picture_of_bag(out / "labelled", bag, out / "picture.png")
-    _print_demo(summary)
+    _picture_of_demo(bag, out)
+    _print_demo(summary.to_dict())
     console.print(f"wrote {out}/labelled, {out}/summary.json and {out}/picture.png")
 
 
@@ -86,21 +98,23 @@ def convert(
     kind: SourceKind,
     root: Root,
     out: Annotated[Path, typer.Argument(help="folder of the bag to write")],
+    options: With = None,
     frames: Frames = 0,
+    overwrite: Annotated[bool, typer.Option(help="replace a bag that is there")] = False,
 ) -> None:
     """Writes any recording to an MCAP bag that other ROS tools can play."""
     from clip2scene_core.data.bag_writer import write_bag
 
-    source = _open(kind, root, frames)
+    source = _open(kind, root, frames, options)
     with _progress("converting", len(source)) as report:
-        write_bag(source, out, progress=report)
+        write_bag(source, out, overwrite=overwrite, progress=report)
     console.print(f"wrote {out}")
 
 
 @app.command()
-def inspect(kind: SourceKind, root: Root) -> None:
+def inspect(kind: SourceKind, root: Root, options: With = None) -> None:
     """Shows what a recording holds."""
-    source = _open(kind, root, 0)
+    source = _open(kind, root, 0, options)
     frame = source[0]
     table = Table(show_header=False, box=None)
     table.add_row("frames", str(len(source)))
@@ -140,12 +154,13 @@ def finetune(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="such as training.steps=100")
     ] = None,
+    options: With = None,
 ) -> None:
     """Trains a student on labelled scans."""
     from clip2scene_core.training.finetune import finetune as train
 
     run = configuration.load(RunConfig, config, settings or ())
-    source = _open(kind, root, 0)
+    source = _open(kind, root, 0, options)
     record = {
         "command": " ".join(["clip2scene", *sys.argv[1:]]),
         "scans": len(source),
@@ -169,6 +184,7 @@ def label(
     out: Annotated[Path, typer.Argument(help="folder of the results")],
     checkpoint: CheckpointOption = "",
     settings: Set = None,
+    options: With = None,
     frames: Frames = 0,
 ) -> None:
     """Labels every scan without ROS: a bag of labelled clouds, a summary and a picture."""
@@ -177,9 +193,9 @@ def label(
     from clip2scene_core.evaluation.pictures import save_picture
     from clip2scene_core.inference.labelled import LabelledSource
 
-    source = LabelledSource(_open(kind, root, frames), _segmenter(checkpoint, settings))
+    source = LabelledSource(_open(kind, root, frames, options), _segmenter(checkpoint, settings))
     with _progress("labelling", len(source)) as report:
-        write_bag(source, out / "labelled", progress=report)
+        write_bag(source, out / "labelled", overwrite=True, progress=report)
     figures = {"scans": len(source), "stage_ms": median_stages(list(source.stage_ms.values()))}
     _write_json(out / "summary.json", figures)
     frame = source[len(source) // 2]
@@ -192,43 +208,35 @@ def label(
 def evaluate(
     kind: SourceKind,
     root: Root,
-    label_set: Annotated[str, typer.Option(help="vocabulary that truth and predictions are mapped to")] = "street",
+    label_set: Annotated[str, typer.Option(help="vocabulary of truth and predictions")] = "street",
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
     checkpoint: CheckpointOption = "",
     settings: Set = None,
+    options: With = None,
     frames: Frames = 0,
-    more_than: Annotated[int, typer.Option(help="classes with more points than this count in the mean")] = 1000,
+    more_than: Annotated[int, typer.Option(help="only classes with more points than this count")] = 1000,
 ) -> None:
     """Labels a recording with ground truth and prints the IoU of each class."""
     from clip2scene_core.evaluation.evaluate import evaluate as run
     from clip2scene_core.labels import LabelSet
 
-    source, segmenter = _open(kind, root, frames), _segmenter(checkpoint, settings)
+    source, segmenter = _open(kind, root, frames, options), _segmenter(checkpoint, settings)
     with _progress("evaluating", len(source)) as report:
         result = run(source, segmenter, LabelSet.named(label_set), report)
     figures = result.to_dict(more_than=more_than)
-    table = Table("class", "IoU %", "points", title=f"{kind} {root}")
-    for name, iou in figures["iou"].items():
-        points = figures["points_of_class"][name]
-        judged = "" if points > more_than else " (not in the mean)"
-        table.add_row(name, "-" if iou is None else f"{100 * iou:.1f}", f"{points:,}{judged}")
-    console.print(table)
-    miou = figures["miou"]
-    console.print(
-        f"mIoU {'-' if miou is None else f'{100 * miou:.1f} %'} over classes with more than {more_than:,} points, "
-        f"{figures['frames']} scans, {_stages(figures['stage_ms'])}"
-    )
+    _print_iou(figures, title=f"{kind} {root}")
+    console.print(_stages(figures["stage_ms"]))
     if json_file is not None:
         figures["checkpoint"] = checkpoint or "shipped"
         _write_json(json_file, figures)
         console.print(f"wrote {json_file}")
 
 
-def _open(kind: str, root: Path, frames: int) -> Any:
+def _open(kind: str, root: Path, frames: int, options: list[str] | None) -> Any:
     from clip2scene_core.data import open_source
     from clip2scene_core.data.source import FirstFrames
 
-    source = open_source(kind, root)
+    source = open_source(kind, root, **configuration.parse_settings(options or ()))
     if not len(source):
         raise DataError(f"{kind} recording {root} has no frames")
     return FirstFrames(source, frames) if 0 < frames < len(source) else source
@@ -242,8 +250,8 @@ def _segmenter(checkpoint: str, settings: list[str] | None) -> Any:
 
 
 @contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """A bar with rate and ETA; gives a function of (done, text='')."""
+def _progress(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A bar with rate and ETA; gives a function of (done, text='', total=None)."""
     columns = (
         TextColumn(what),
         BarColumn(),
@@ -255,17 +263,74 @@ def _progress(what: str, total: int | None) -> Iterator[Callable[..., None]]:
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(what, total=total, text="")
-        yield lambda done, text="", **fields: progress.update(task, completed=done, text=text, **fields)
+
+        def report(done: int, text: str = "", total: int | None = None) -> None:
+            progress.update(task, completed=done, text=text, total=total)
+
+        yield report
+
+
+def _picture_of_demo(bag: Path, out: Path) -> None:
+    """The scan in the middle of the drive with the labels that the node gave it."""
+    from clip2scene_core.data import open_source
+    from clip2scene_core.evaluation.pictures import save_picture
+
+    drive, labelled = open_source("rosbag", bag), open_source("rosbag", out / "labelled")
+    answer = labelled[len(labelled) // 2]
+    stamps = [drive[index].scan.stamp_ns for index in range(len(drive))]
+    frame = drive[stamps.index(answer.scan.stamp_ns)]
+    save_picture(out / "picture.png", frame, answer.labels, labelled.label_set, title=str(bag))
+
+
+def _print_demo(figures: dict[str, Any]) -> None:
+    console.print(
+        f"{figures['labelled']} of {figures['scans']} scans labelled, "
+        f"{figures['points_per_scan']:,.0f} points each, "
+        f"{'every row kept' if figures['every_row_kept'] else '[red]rows differ from the input[/red]'}"
+    )
+    console.print(
+        f"one by one: {figures['rate_hz']:.2f} scans/s, latency ms {_percentiles(figures['latency_ms'])}"
+    )
+    console.print(_stages(figures["stage_ms"]))
+    if live := figures["real_time"]:
+        console.print(
+            f"at {live['rate']:g} x real time: {live['labelled']} of {live['scans']} scans labelled "
+            f"({live['labelled_hz']:.2f} of {live['scans_hz']:.2f} scans/s), {live['overtaken']} dropped, "
+            f"latency ms {_percentiles(live['latency_ms'])}"
+        )
+    if evaluation := figures["evaluation"]:
+        _print_iou(evaluation, title="against the truth in the bag")
+    for note in figures["notes"]:
+        console.print(f"note: {note}")
+
+
+def _print_iou(figures: dict[str, Any], *, title: str) -> None:
+    more_than = figures["miou_over_classes_with_more_points_than"]
+    table = Table("class", "IoU %", "points", title=title)
+    for name, iou in figures["iou"].items():
+        points = figures["points_of_class"][name]
+        table.add_row(name, _percent(iou), f"{points:,}{'' if points > more_than else ' (not in the mean)'}")
+    console.print(table)
+    console.print(
+        f"mIoU {_percent(figures['miou'])} % over classes with more than {more_than:,} points, "
+        f"{figures['frames']} scans, accuracy {_percent(figures['accuracy'])} %"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def _percentiles(ms: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.0f}" for name, value in ms.items())
 
 
 def _stages(stage_ms: dict[str, float]) -> str:
     total = sum(stage_ms.values())
-    parts = ", ".join(f"{name} {ms:.0f} ms ({ms / total:.0%})" for name, ms in stage_ms.items())
+    parts = ", ".join(f"{name} {ms:.1f} ms ({ms / total:.0%})" for name, ms in stage_ms.items())
     return f"{total:.0f} ms a scan: {parts}" if total else "no stages timed"
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")

@@ -170,7 +170,13 @@ def load(cls: type[T], path: Path | str | None, overrides: Iterable[str] = ()) -
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise ConfigError(f"configuration {path} must be a mapping of settings, got {content!r}")
-    for override in overrides:
+    return from_dict(cls, parse_settings(overrides, onto=content))
+
+
+def parse_settings(settings: Iterable[str], *, onto: dict[str, Any] | None = None) -> dict[str, Any]:
+    """`key.key=value` settings, whose values are YAML, as nested dictionaries; they replace those of `onto`."""
+    content = {} if onto is None else onto
+    for override in settings:
         key, separator, value = override.partition("=")
         if not separator:
             raise ConfigError(f"override '{override}' must read key=value, such as training.steps=100")
@@ -182,7 +188,7 @@ def load(cls: type[T], path: Path | str | None, overrides: Iterable[str] = ()) -
             if not isinstance(section, dict):
                 raise ConfigError(f"override '{override}': '{parent}' is a value, not a group of settings")
         section[last] = _parsed(value, f"override '{override}'")
-    return from_dict(cls, content)
+    return content
 
 
 def _parsed(text: str, what: str) -> Any:

@@ -64,6 +64,10 @@ def evaluate(
         frame = source[index]
         if frame.labels is None:
             continue
+        if frame.labels.probability is not None:
+            raise DataError(
+                "the labels of the recording are predictions, no ground truth to evaluate against"
+            )
         timer = StageTimer()
         predicted = segmenter.segment(frame, timer)
         confusion += Confusion.of(
