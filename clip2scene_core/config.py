@@ -174,7 +174,7 @@ def load(cls: type[T], path: Path | str | None, overrides: Iterable[str] = ()) -
 
 
 def parse_settings(settings: Iterable[str], *, onto: dict[str, Any] | None = None) -> dict[str, Any]:
-    """`key.key=value` settings, whose values are YAML, as nested dictionaries; they replace those of `onto`."""
+    """`key.key=value` settings (values are YAML) as nested dictionaries, in place of those of `onto`."""
     content = {} if onto is None else onto
     for override in settings:
         key, separator, value = override.partition("=")

@@ -28,10 +28,10 @@ class Voxels:
 
 
 FEATURES = ("height", "offset x", "offset y", "offset z", "low height", "relief")
-"""Input features of a voxel, means over its points: height above the ground in metres / 2; position in the voxel
-in voxels, -0.5..0.5; the height again in metres x 2 but cut at +-0.5 m, for kerbs and gutters; relief of the ground
-in metres x 4, cut at +-0.5 m. With `intensity` the intensity follows. The distance from the sensor is not told:
-it would stand for the layout of the places that were learnt from."""
+"""Input features of a voxel, means over its points: height above the ground in metres / 2; position in
+the voxel in voxels, -0.5..0.5; the height again in metres x 2 but cut at +-0.5 m, for kerbs and gutters;
+relief of the ground in metres x 4, cut at +-0.5 m. With `intensity` the intensity follows. The distance from
+the sensor is not told: it would stand for the layout of the places that were learnt from."""
 
 
 def occupied(xyz: np.ndarray, size_m: float) -> tuple[np.ndarray, np.ndarray]:

@@ -143,7 +143,7 @@ class SemanticLearner(nn.Module):
 
 
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """An average over about 1 / (1 - decay) steps, over fewer in the first ones so that it forgets the start."""
+    """An average over about 1 / (1 - decay) steps; over fewer at first, so that it forgets the start."""
 
     def update(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
         if not average.is_floating_point():
