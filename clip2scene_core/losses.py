@@ -18,7 +18,7 @@ def cross_entropy(scores: Tensor, target: Tensor, class_weight: Tensor | None = 
 
 
 def lovasz_softmax(scores: Tensor, target: Tensor) -> Tensor:
-    """Lovasz-softmax (Berman et al., CVPR 2018): the convex surrogate of 1 - mean IoU over the classes present.
+    """Lovasz-softmax (Berman et al., CVPR 2018): a surrogate of 1 - mean IoU over the classes present.
 
     Scores (N, C) before the softmax, classes (N,) int64, -1 ignored; 0 if all are.
     """

@@ -24,7 +24,7 @@ class SweepFiles:
         paths = sorted(Path(folder).glob("town_*.npz"))
         self._places = [(path, index) for path in paths for index in range(count_sweeps(path))]
         if not self._places:
-            raise DataError(f"{folder} has no town_*.npz files; write some with: clip2scene simulate {folder}")
+            raise DataError(f"{folder} has no town_*.npz; write some with: clip2scene simulate {folder}")
 
     def __len__(self) -> int:
         return len(self._places)

@@ -1,6 +1,7 @@
 """Triangle meshes with a class and a material per face: what the simulated town is made of.
 
-Every object is built in its own frame: origin on the ground below its centre, x forward, y left, z up, metres.
+Every object is built in its own frame: origin on the ground below its centre, x forward, y left, z up,
+metres.
 """
 
 from __future__ import annotations
@@ -56,7 +57,12 @@ class Mesh:
 
     @classmethod
     def uniform(
-        cls, vertices: np.ndarray, faces: np.ndarray, class_id: int, material: Material, colour: tuple[int, int, int]
+        cls,
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        class_id: int,
+        material: Material,
+        colour: tuple[int, int, int],
     ) -> Mesh:
         """All faces of one class, material and colour."""
         count = len(faces)
