@@ -227,14 +227,14 @@ def main(args: Sequence[str] | None = None) -> int:
     rclpy.init(args=args)
     try:
         node = SegmentNode()
+        with suppress(KeyboardInterrupt, ExternalShutdownException):
+            rclpy.spin(node)
+        node.destroy_node()
     except Clip2SceneError as error:
         get_logger("segment").fatal(str(error))
-        rclpy.try_shutdown()
         return 1
-    with suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(node)
-    node.destroy_node()
-    rclpy.try_shutdown()
+    finally:
+        rclpy.try_shutdown()
     return 0
 
 

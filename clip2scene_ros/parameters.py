@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -51,6 +52,9 @@ class SegmentConfig:
             raise ConfigError(f"image_transport must be {known}, got '{self.image_transport}'")
         if not self.fixed_frame:
             raise ConfigError("fixed_frame must name a frame, got ''")
+        for name in filter(None, self.cameras):
+            if not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", name, re.ASCII):
+                raise ConfigError(f"cameras: '{name}' cannot be part of a topic: letters, digits and _ can")
 
 
 RANGES: dict[str, tuple[float, float]] = {

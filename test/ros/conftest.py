@@ -19,7 +19,7 @@ from clip2scene_core.errors import ConfigError
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import Frame, SemanticLabels
 
-WAIT_S = 15.0
+WAIT_S = 30.0
 
 
 class FakeSegmenter:

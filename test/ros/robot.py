@@ -26,7 +26,7 @@ from visualization_msgs.msg import MarkerArray
 
 from clip2scene_ros.node import SegmentNode
 
-WAIT_S = 15.0
+WAIT_S = 30.0
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 FAST = {"diagnostics.period_s": 0.05, "tf_timeout_ms": 500.0}
 """Settings that keep the tests quick."""

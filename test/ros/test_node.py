@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import array
-import subprocess
-import sys
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("tf2_ros", reason="ROS 2 is not installed")
 
+import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 from robot import Bench, cloud, header, link
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from tf2_msgs.msg import TFMessage
 
+from clip2scene_core import checkpoint
 from clip2scene_core.labels import LabelSet
+from clip2scene_ros.node import main
 
 ROAD, PERSON = 1, 11
 WARN, ERROR, OK = DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.OK
@@ -353,23 +356,25 @@ def test_the_other_parameters_are_read_only(bench) -> None:
     assert not result.successful and "read-only" in result.reason
 
 
-def start(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "clip2scene_ros.node", "--ros-args", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
-def test_a_checkpoint_of_another_version_ends_the_start_in_one_line(tmp_path) -> None:
-    import json
-
-    import torch
-
-    from clip2scene_core import checkpoint
-
+@pytest.fixture
+def old_checkpoint(tmp_path) -> Path:
     path = tmp_path / "old.safetensors"
-    checkpoint.write_safetensors(
-        {"x": torch.zeros(1)}, path, {checkpoint.HEADER: json.dumps({"format_version": 999})}
-    )
-    done = start("-p", f"checkpoint:={path}")
-    assert done.returncode == 1
-    lines = (done.stdout + done.stderr).strip().splitlines()
-    assert len(lines) == 1 and "FATAL" in lines[0] and "999" in lines[0] and str(path) in lines[0]
+    header = {checkpoint.HEADER: json.dumps({"format_version": 999})}
+    checkpoint.write_safetensors({"x": torch.zeros(1)}, path, header)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text"),
+    [
+        ("checkpoint:={old}", "old.safetensors: format_version expected"),
+        ("checkpoint:=/nowhere.safetensors", "checkpoint /nowhere.safetensors does not exist"),
+        ("chekpoint:=x", "unknown parameter 'chekpoint'; did you mean 'checkpoint'?"),
+        ("image_transport:=theora", "image_transport must be raw or compressed, got 'theora'"),
+    ],
+)
+def test_a_start_that_cannot_be_ends_in_one_line(old_checkpoint, capfd, parameter, text) -> None:
+    assert main(["--ros-args", "-p", parameter.format(old=old_checkpoint)]) == 1
+    captured = capfd.readouterr()
+    lines = (captured.out + captured.err).strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("[FATAL]") and text in lines[0]

@@ -72,6 +72,7 @@ def test_every_parameter_is_described_and_all_but_classes_are_read_only(declare)
         ("image_transport", "theora", "image_transport must be raw or compressed, got 'theora'"),
         ("fixed_frame", "", "fixed_frame must name a frame"),
         ("cameras", "front", "parameter 'cameras': "),
+        ("cameras", ["left", "front-left"], "cameras: 'front-left' cannot be part of a topic"),
     ],
 )
 def test_wrong_parameters_are_named(declare, name, value, text) -> None:
