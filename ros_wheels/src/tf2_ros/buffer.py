@@ -14,6 +14,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.task import Future
 from tf2_msgs.srv import FrameGraph
+from tf2_py.buffer_core import nanoseconds
 
 from tf2_ros.buffer_interface import NO_TIMEOUT, BufferInterface
 
@@ -150,7 +151,7 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
             check()
 
     def _wait(self, check: Check, timeout: Duration) -> tuple[bool, str]:
-        deadline = system.monotonic() + tf2_py.buffer_core.nanoseconds(timeout) / 1e9
+        deadline = system.monotonic() + nanoseconds(timeout) / 1e9
         with self._news:
             while True:
                 answer = check()
@@ -194,7 +195,7 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
 
         # A group of its own: who awaits the future may hold the node's default group meanwhile.
         timer = self._node.create_timer(
-            tf2_py.buffer_core.nanoseconds(timeout) / 1e9, fail, callback_group=ReentrantCallbackGroup()
+            nanoseconds(timeout) / 1e9, fail, callback_group=ReentrantCallbackGroup()
         )
         future.add_done_callback(lambda _: self._node.destroy_timer(timer))
 

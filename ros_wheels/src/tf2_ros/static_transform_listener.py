@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from tf2_msgs.msg import TFMessage
 
 from tf2_ros.buffer import Buffer
 from tf2_ros.qos import STATIC_LISTENER
-from tf2_ros.transform_listener import DEFAULT_STATIC_TF_TOPIC, TransformListener
+from tf2_ros.transform_listener import DEFAULT_STATIC_TF_TOPIC, Listener
 
 
-class StaticTransformListener(TransformListener):
+class StaticTransformListener(Listener):
     """Subscribes to /tf_static; with `spin_thread` a thread of its own spins the node."""
 
     def __init__(
@@ -24,15 +22,9 @@ class StaticTransformListener(TransformListener):
         static_qos: QoSProfile | int | None = None,
         tf_static_topic: str = DEFAULT_STATIC_TF_TOPIC,
     ) -> None:
-        self.buffer = buffer
-        self.node = node
-        self.group = ReentrantCallbackGroup()
-        self.tf_static_sub = node.create_subscription(
-            TFMessage,
-            tf_static_topic,
-            self.static_callback,
-            STATIC_LISTENER if static_qos is None else static_qos,
-            callback_group=self.group,
+        super().__init__(buffer, node)
+        self.tf_static_sub = self._subscribe(
+            tf_static_topic, self.static_callback, STATIC_LISTENER if static_qos is None else static_qos
         )
         if spin_thread:
             self._spin()

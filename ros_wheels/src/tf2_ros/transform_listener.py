@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from threading import Thread
 
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from tf2_msgs.msg import TFMessage
 
 from tf2_ros.buffer import Buffer
@@ -18,7 +21,61 @@ DEFAULT_TF_TOPIC = "/tf"
 DEFAULT_STATIC_TF_TOPIC = "/tf_static"
 
 
-class TransformListener:
+class Listener:
+    """What the listeners share: subscriptions, and with `spin_thread` a thread that spins the node."""
+
+    def __init__(self, buffer: Buffer, node: Node) -> None:
+        self.buffer = buffer
+        self.node = node
+        # Reentrant: a callback of the same node may wait for a transform in a multi-threaded executor.
+        self.group = ReentrantCallbackGroup()
+        self.executor: SingleThreadedExecutor | None = None
+        self._subscriptions: list[Subscription] = []
+
+    def __del__(self) -> None:
+        self.unregister()
+
+    def unregister(self) -> None:
+        """Stop listening, and end the thread where there is one."""
+        if self.executor is not None:
+            self.executor.shutdown()
+            self.dedicated_listener_thread.join(timeout=1.0)
+            self.executor = None
+        while self._subscriptions:
+            self.node.destroy_subscription(self._subscriptions.pop())
+
+    def _subscribe(
+        self, topic: str, callback: Callable[[TFMessage], None], qos: QoSProfile | int
+    ) -> Subscription:
+        subscription = self.node.create_subscription(
+            TFMessage, topic, callback, qos, callback_group=self.group
+        )
+        self._subscriptions.append(subscription)
+        return subscription
+
+    def _spin(self) -> None:
+        self.executor = SingleThreadedExecutor(context=self.node.context)
+        self.executor.add_node(self.node)
+        self.dedicated_listener_thread = Thread(target=_run, args=(self.executor,), daemon=True)
+        self.dedicated_listener_thread.start()
+
+    def callback(self, data: TFMessage) -> None:
+        """Take in what was said on /tf."""
+        for transform in data.transforms:
+            self.buffer.set_transform(transform, AUTHORITY)
+
+    def static_callback(self, data: TFMessage) -> None:
+        """Take in what was said on /tf_static."""
+        for transform in data.transforms:
+            self.buffer.set_transform_static(transform, AUTHORITY)
+
+
+def _run(executor: SingleThreadedExecutor) -> None:
+    with suppress(ExternalShutdownException):
+        executor.spin()
+
+
+class TransformListener(Listener):
     """Subscribes to both topics; with `spin_thread` a thread of its own spins the node."""
 
     def __init__(
@@ -32,49 +89,10 @@ class TransformListener:
         tf_topic: str = DEFAULT_TF_TOPIC,
         tf_static_topic: str = DEFAULT_STATIC_TF_TOPIC,
     ) -> None:
-        self.buffer = buffer
-        self.node = node
-        # Reentrant: a callback of the same node may wait for a transform in a multi-threaded executor.
-        self.group = ReentrantCallbackGroup()
-        self.tf_sub = node.create_subscription(
-            TFMessage, tf_topic, self.callback, MOVING if qos is None else qos, callback_group=self.group
-        )
-        self.tf_static_sub = node.create_subscription(
-            TFMessage,
-            tf_static_topic,
-            self.static_callback,
-            STATIC_LISTENER if static_qos is None else static_qos,
-            callback_group=self.group,
+        super().__init__(buffer, node)
+        self.tf_sub = self._subscribe(tf_topic, self.callback, MOVING if qos is None else qos)
+        self.tf_static_sub = self._subscribe(
+            tf_static_topic, self.static_callback, STATIC_LISTENER if static_qos is None else static_qos
         )
         if spin_thread:
             self._spin()
-
-    def _spin(self) -> None:
-        self.executor = SingleThreadedExecutor(context=self.node.context)
-        self.executor.add_node(self.node)
-        self.dedicated_listener_thread = Thread(target=self.executor.spin, daemon=True)
-        self.dedicated_listener_thread.start()
-
-    def __del__(self) -> None:
-        self.unregister()
-
-    def unregister(self) -> None:
-        """Stop listening, and end the thread where there is one."""
-        executor = self.__dict__.pop("executor", None)
-        if executor is not None:
-            executor.shutdown()
-            self.dedicated_listener_thread.join(timeout=1.0)
-        for name in ("tf_sub", "tf_static_sub"):
-            subscription = self.__dict__.pop(name, None)
-            if subscription is not None:
-                self.node.destroy_subscription(subscription)
-
-    def callback(self, data: TFMessage) -> None:
-        """Take in what was said on /tf."""
-        for transform in data.transforms:
-            self.buffer.set_transform(transform, AUTHORITY)
-
-    def static_callback(self, data: TFMessage) -> None:
-        """Take in what was said on /tf_static."""
-        for transform in data.transforms:
-            self.buffer.set_transform_static(transform, AUTHORITY)
