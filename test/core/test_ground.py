@@ -172,6 +172,17 @@ def test_ground_lies_between_the_lowest_and_the_highest_point(xyz):
     assert (ground <= xyz[:, 2].max() + MILLIMETRE).all()
 
 
+def test_millimetres_round_alike_on_both_sides_of_zero():
+    below, above = (height_at(np.array([[0, 0, z]], np.float32))[0] for z in (-0.0005, 0.9995))
+    assert above - below == pytest.approx(1.0, abs=1e-4)
+
+
+def test_ground_beyond_the_scan_is_the_nearest_that_is_known():
+    ground = find_ground(on(street(), lambda x, y: np.where(x > 10, 1.5, 0.0)))
+    beyond = np.array([[100.0, 3.0], [-100.0, 3.0], [1e7, -1e7]])
+    np.testing.assert_allclose(ground.height(beyond), [1.5, 0, 1.5], atol=MILLIMETRE)
+
+
 def test_four_lone_points_that_surround_an_empty_cell_have_ground():
     """None of them has neighbours, but the empty cell between them has four."""
     xyz = np.array([[0.5, 0.5, 1], [0.5, 8.5, 1], [8.5, 0.5, 1], [8.5, 8.5, 1]], np.float32)

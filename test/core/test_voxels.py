@@ -31,8 +31,8 @@ def test_three_points_by_hand():
 
 
 def test_intensity_is_the_last_feature_and_a_mean():
-    xyz = np.array([[0.1, 0, 0], [0.2, 0, 0], [5, 0, 0], [np.nan, 0, 0]], np.float32)
-    voxels = voxelise(xyz, size_m=1.0, range_m=10.0, intensity=np.float32([0.2, 0.4, 0.9, 7]))
+    xyz = np.array([[np.nan, 0, 0], [0.1, 0, 0], [0.2, 0, 0], [5, 0, 0]], np.float32)
+    voxels = voxelise(xyz, size_m=1.0, range_m=10.0, intensity=np.float32([7, 0.2, 0.4, 0.9]))
     np.testing.assert_allclose(voxels.features[:, len(FEATURES)], [0.3, 0.9], atol=1e-6)
 
 
