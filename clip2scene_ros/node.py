@@ -15,6 +15,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from message_filters import Subscriber
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.logging import get_logger
 from rclpy.node import Node
@@ -83,7 +84,12 @@ class SegmentNode(Node):
         self._transforms = Transforms(buffer, timeout_s=timeout_s, stop=self._worker.stopping)
         self._framer = self._make_framer(inference.sweeps)
         self._subscribe()
-        self._timer = self.create_timer(self._config.diagnostics.period_s, self._publish_diagnostics)
+        # On the steady clock, so that a simulation that stands still is reported too.
+        self._timer = self.create_timer(
+            self._config.diagnostics.period_s,
+            self._publish_diagnostics,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
         self.add_on_set_parameters_callback(self._on_parameters)
 
     def destroy_node(self) -> None:

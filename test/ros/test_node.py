@@ -88,6 +88,13 @@ def test_diagnostics_have_rates_stages_and_names(bench) -> None:
     assert values["input"] == "/segment/input/points"
 
 
+def test_a_simulation_that_stands_still_is_labelled_and_reported(bench) -> None:
+    made = bench(use_sim_time=True)
+    assert labels_of_good_cloud(made) == [ROAD, PERSON]
+    made.robot.statuses.clear()
+    made.robot.wait(lambda: made.robot.statuses, "diagnostics without /clock")
+
+
 def test_nothing_is_computed_for_nobody(bench) -> None:
     made = bench(subscribe=False)
     made.robot.points.publish(cloud())
