@@ -29,7 +29,14 @@ from clip2scene_core.errors import ConfigError, DataError, MissingExtraError
 from clip2scene_core.inference import SemanticSegmenter
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.training import finetune as module
-from clip2scene_core.training.finetune import CHECKPOINT_FILE, CONFIG_FILE, LOG_FILE, finetune, learning_rate
+from clip2scene_core.training.finetune import (
+    CHECKPOINT_FILE,
+    CONFIG_FILE,
+    LOG_FILE,
+    finetune,
+    learning_rate,
+    moving_average,
+)
 from clip2scene_core.training.state import STATE_FILE
 
 pytest.importorskip("lightning", reason="lightning is not installed: pip install 'clip2scene_ros[train]'")
@@ -203,6 +210,25 @@ def test_lightning_that_is_not_installed(streets, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning.fabric", None)
     with pytest.raises(MissingExtraError, match=r"clip2scene_ros\[train\]"):
         train(streets(1), tmp_path)
+
+
+def averaged(values, decay):
+    """The average after the first value was copied and the others came one by one, as AveragedModel does."""
+    update, average = moving_average(decay), values[0]
+    for count, value in enumerate(values[1:], start=1):
+        average = update(average, value, torch.tensor(count))
+    return average
+
+
+def test_the_average_forgets_the_start_and_then_moves_slowly():
+    bad, good = torch.tensor([100.0]), torch.tensor([1.0])
+    assert float(averaged([bad] + [good] * 10, 0.99)) == pytest.approx(1.0, abs=0.01), "0.99 alone keeps 90"
+    assert float(averaged([good] * 2000 + [bad], 0.99)) == pytest.approx(1.0 + 0.01 * 99)
+    assert float(averaged([good] * 2000 + [bad] * 100, 0.99)) == pytest.approx(100 - 99 * 0.99**100, rel=1e-4)
+
+
+def test_counters_are_not_averaged():
+    assert averaged([torch.tensor(n) for n in range(1, 8)], 0.99) == 7
 
 
 def test_the_learning_rate_rises_then_falls_along_a_cosine():
