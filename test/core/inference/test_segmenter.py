@@ -194,6 +194,16 @@ def test_other_sweeps_have_a_vote(segment, make_frame):
     assert (segment(frame, sweeps=2).class_id != segment(frame).class_id).any()
 
 
+@pytest.mark.parametrize("x_m", [-100.0, 100.0])
+def test_sweeps_of_another_place_have_none(x_m, segment, make_frame):
+    frame = drive(make_frame, 1, 1)[0]
+    elsewhere = (SE3.from_yaw(0.0, np.array([x_m, 0.0, 0.0])),)
+    fused = segment(replace(frame, sweeps_world_from_lidar=elsewhere), sweeps=1)
+    alone = segment(frame)
+    np.testing.assert_array_equal(fused.class_id, alone.class_id)
+    np.testing.assert_allclose(fused.probability, alone.probability, atol=1e-4)
+
+
 def test_each_sweep_goes_through_the_network_once(tiny_checkpoint, make_frame, network_runs):
     student = SemanticSegmenter(tiny_checkpoint, InferenceConfig(device="cpu", engine="torch", sweeps=2))
     runs = []
