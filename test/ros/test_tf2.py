@@ -401,11 +401,18 @@ def spinning(ros_context):
     node = rclpy.create_node("test_tf2", context=ros_context)
     executor = MultiThreadedExecutor(2, context=ros_context)
     executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
+    stop = threading.Event()
+
+    def spin() -> None:
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=0.1)
+
+    thread = threading.Thread(target=spin, daemon=True)
     thread.start()
     yield node
-    executor.shutdown()
+    stop.set()
     thread.join(5.0)
+    executor.shutdown()
 
 
 class TestTopics:

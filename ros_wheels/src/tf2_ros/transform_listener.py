@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Thread
+from threading import Event, Thread
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -38,8 +38,9 @@ class Listener:
     def unregister(self) -> None:
         """Stop listening, and end the thread where there is one."""
         if self.executor is not None:
-            self.executor.shutdown()
+            self._stop.set()
             self.dedicated_listener_thread.join(timeout=1.0)
+            self.executor.shutdown()
             self.executor = None
         while self._subscriptions:
             self.node.destroy_subscription(self._subscriptions.pop())
@@ -56,7 +57,8 @@ class Listener:
     def _spin(self) -> None:
         self.executor = SingleThreadedExecutor(context=self.node.context)
         self.executor.add_node(self.node)
-        self.dedicated_listener_thread = Thread(target=_run, args=(self.executor,), daemon=True)
+        self._stop = Event()
+        self.dedicated_listener_thread = Thread(target=_run, args=(self.executor, self._stop), daemon=True)
         self.dedicated_listener_thread.start()
 
     def callback(self, data: TFMessage) -> None:
@@ -70,9 +72,11 @@ class Listener:
             self.buffer.set_transform_static(transform, AUTHORITY)
 
 
-def _run(executor: SingleThreadedExecutor) -> None:
+def _run(executor: SingleThreadedExecutor, stop: Event) -> None:
+    """Spin until told to stop; `executor.spin` would trip over its own shutdown from another thread."""
     with suppress(ExternalShutdownException):
-        executor.spin()
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=0.1)
 
 
 class TransformListener(Listener):
