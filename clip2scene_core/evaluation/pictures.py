@@ -38,8 +38,9 @@ def save_picture(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(16, 9), dpi=100, facecolor=BACKGROUND, layout="constrained")
-    above, beside = figure.subfigures(1, 2, width_ratios=(9, 7) if len(frame.images) != 1 else (7, 9))
+    one = len(frame.images) == 1
+    figure = Figure(figsize=(16, 7.6 if one else 8.8), dpi=100, facecolor=BACKGROUND, layout="constrained")
+    above, beside = figure.subfigures(1, 2, width_ratios=(7, 9) if one else (8, 8))
     for part in (above, beside):
         part.set_facecolor(BACKGROUND)
     draw_birds_eye(above.subplots(), frame.scan.xyz, labels.class_id, label_set, range_m=range_m)

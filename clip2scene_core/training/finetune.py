@@ -41,8 +41,9 @@ def finetune(
 ) -> Path:
     """Trains in `folder` (resuming what is there) and returns the path of the checkpoint.
 
-    `record` goes into the checkpoint beside configuration, time and steps. An interruption waits for the end
-    of the step and saves the state; the same call then goes on from there.
+    State and checkpoint are written every few minutes. `record` goes into the checkpoint beside
+    configuration, time and steps. An interruption waits for the end of the step and keeps both; the same
+    call then goes on from there.
     """
     try:
         from lightning.fabric import Fabric, seed_everything
@@ -83,8 +84,23 @@ def finetune(
     started = saved = time.monotonic()
     step, whole = done.step, True
 
-    def state() -> RunState:
-        return RunState(step=step, seconds=done.seconds + time.monotonic() - started, config=content)
+    path = folder / CHECKPOINT_FILE
+
+    def keep() -> None:
+        """The state to go on from, and a checkpoint of what has been learnt so far."""
+        seconds = done.seconds + time.monotonic() - started
+        state = RunState(step=step, seconds=seconds, config=content)
+        save_state(folder, state, student, average, optimizer)
+        learnt = Checkpoint(
+            student=config.student,
+            label_set=label_set,
+            text_embeddings=text,
+            phrase_class=tuple(range(classes)),
+            teacher="none: orthonormal stand-ins for text embeddings, learnt from labels",
+            training={**record, "config": content, "steps": step, "seconds": round(seconds)},
+            weights=average.module.state_dict(),
+        )
+        save(learnt, path)
 
     learner.train()
     with interruptions_deferred() as stop_if_interrupted:
@@ -109,24 +125,12 @@ def finetune(
                     log.write(json.dumps({"step": step, **losses}) + "\n")
                 report(step, losses)
                 if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
-                    save_state(folder, state(), student, average, optimizer)
+                    keep()
                     saved = time.monotonic()
                 stop_if_interrupted()
         finally:
             if whole:  # half a step is no state to go on from
-                save_state(folder, state(), student, average, optimizer)
-
-    path = folder / CHECKPOINT_FILE
-    finished = Checkpoint(
-        student=config.student,
-        label_set=label_set,
-        text_embeddings=text,
-        phrase_class=tuple(range(classes)),
-        teacher="none: orthonormal stand-ins for text embeddings, learnt from labels",
-        training={**record, "config": content, "steps": step, "seconds": round(state().seconds)},
-        weights=average.module.state_dict(),
-    )
-    save(finished, path)
+                keep()
     return path
 
 

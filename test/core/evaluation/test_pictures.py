@@ -147,13 +147,13 @@ def saved(path, frame, class_id, **options):
 def test_a_picture_is_written_whole(scene, tmp_path):
     path = tmp_path / "new" / "picture.png"
     picture = saved(path, scene(spot(15, 8, -0.5)), [CAR] * 400, title="a car ahead on the left")
-    assert picture.shape == (900, 1600, 3)
+    assert picture.shape == (760, 1600, 3)
     assert list(path.parent.iterdir()) == [path]
     like_a_car = np.abs(picture - STREET.palette()[CAR].astype(int)).max(axis=2) < 40
-    above, beside = like_a_car[:800, :700], like_a_car[:800, 700:]
+    above, beside = like_a_car[:690, :700], like_a_car[:690, 700:]
     assert above.any(), "in the view from above"
     assert beside.any(), "in the image"
-    assert like_a_car[850:].any(), "in the legend"
+    assert like_a_car[700:].any(), "in the legend"
     assert np.argwhere(above)[:, 1].mean() < 350, "on the left"
 
 
@@ -169,7 +169,7 @@ def test_any_number_of_cameras(cameras, scene, make_frame, tmp_path):
         world_from_camera=dict.fromkeys(names, pose),
     )
     picture = saved(tmp_path / "picture.png", frame, [CAR] * 400)
-    blue = np.abs(picture[:850] - STREET.palette()[CAR].astype(int)).max(axis=2) < 40
+    blue = np.abs(picture[:700] - STREET.palette()[CAR].astype(int)).max(axis=2) < 40
     _, blobs = ndimage.label(ndimage.binary_dilation(blue, iterations=15))
     assert blobs == 1 + max(cameras, 1), "from above, and once per camera or in the panorama"
 
@@ -178,7 +178,7 @@ def test_any_number_of_cameras(cameras, scene, make_frame, tmp_path):
 def test_clouds_without_points_have_a_picture_too(xyz, scene, make_frame, tmp_path):
     for frame in (scene(xyz), make_frame(xyz)):
         picture = saved(tmp_path / "picture.png", frame, [STREET.ignore_id] * len(xyz))
-        assert picture.shape == (900, 1600, 3)
+        assert picture.shape[1:] == (1600, 3)
 
 
 def test_a_picture_that_fails_leaves_the_old_one(scene, tmp_path, monkeypatch):
