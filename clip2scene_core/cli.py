@@ -198,8 +198,16 @@ def label(
         write_bag(source, out / "labelled", overwrite=True, progress=report)
     figures = {"scans": len(source), "stage_ms": median_stages(list(source.stage_ms.values()))}
     _write_json(out / "summary.json", figures)
-    frame = source[len(source) // 2]
-    save_picture(out / "picture.png", frame, frame.labels, source.label_set, title=f"{kind} {root.name}")
+    middle = len(source) // 2
+    frame = source[middle]
+    save_picture(
+        out / "picture.png",
+        frame,
+        frame.labels,
+        source.label_set,
+        base_from_lidar=source.mounting(middle)[frame.scan.frame_id],
+        title=f"{kind} {root.name}",
+    )
     console.print(f"{len(source)} scans, {_stages(figures['stage_ms'])}")
     console.print(f"wrote {out}/labelled, {out}/summary.json and {out}/picture.png")
 
@@ -278,8 +286,16 @@ def _picture_of_demo(bag: Path, out: Path) -> None:
     drive, labelled = open_source("rosbag", bag), open_source("rosbag", out / "labelled")
     answer = labelled[len(labelled) // 2]
     stamps = [drive[index].scan.stamp_ns for index in range(len(drive))]
-    frame = drive[stamps.index(answer.scan.stamp_ns)]
-    save_picture(out / "picture.png", frame, answer.labels, labelled.label_set, title=str(bag))
+    index = stamps.index(answer.scan.stamp_ns)
+    frame = drive[index]
+    save_picture(
+        out / "picture.png",
+        frame,
+        answer.labels,
+        labelled.label_set,
+        base_from_lidar=drive.mounting(index)[frame.scan.frame_id],
+        title=str(bag),
+    )
 
 
 def _print_demo(figures: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clip2scene_core.geometry import in_image, project, visible
+from clip2scene_core.geometry import SE3, in_image, project, visible
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import Frame, SemanticLabels
 from clip2scene_core.writing import whole_file
@@ -28,12 +28,13 @@ def save_picture(
     labels: SemanticLabels,
     label_set: LabelSet,
     *,
+    base_from_lidar: SE3,
     title: str = "",
     range_m: float = 40.0,
 ) -> None:
     """Writes a PNG: bird's eye view beside every camera image with the labelled points drawn into it.
 
-    x points up and y left in the view from above, as somebody in the vehicle would see it. Without
+    The vehicle, whose frame `base` has x forward and y left, drives upwards in the view from above. Without
     images, the other half shows what the sensor sees all around.
     """
     from matplotlib.figure import Figure
@@ -43,7 +44,8 @@ def save_picture(
     above, beside = figure.subfigures(1, 2, width_ratios=(7, 9) if one else (8, 8))
     for part in (above, beside):
         part.set_facecolor(BACKGROUND)
-    draw_birds_eye(above.subplots(), frame.scan.xyz, labels.class_id, label_set, range_m=range_m)
+    xyz_base = base_from_lidar.apply(frame.scan.xyz)
+    draw_birds_eye(above.subplots(), xyz_base, labels.class_id, label_set, range_m=range_m)
     if frame.images:
         columns = 1 if len(frame.images) < 4 else 2
         rows = -(-len(frame.images) // columns)
@@ -53,7 +55,7 @@ def save_picture(
         for axis in axes[len(frame.images) :]:
             axis.axis("off")
     else:
-        draw_panorama(beside.subplots(), frame.scan.xyz, labels.class_id, label_set)
+        draw_panorama(beside.subplots(), xyz_base - base_from_lidar.translation, labels.class_id, label_set)
     _legend(figure, labels.class_id, label_set)
     figure.suptitle(title, color="white", fontsize=12)
     with whole_file(path) as temporary:
@@ -61,15 +63,15 @@ def save_picture(
 
 
 def draw_birds_eye(
-    axis: Axes, xyz_lidar: np.ndarray, class_id: np.ndarray, label_set: LabelSet, *, range_m: float
+    axis: Axes, xyz_base: np.ndarray, class_id: np.ndarray, label_set: LabelSet, *, range_m: float
 ) -> None:
     """Points (N, 3) from above in their classes' colours, high ones over low ones."""
-    order = np.argsort(xyz_lidar[:, 2])
-    near = (np.abs(xyz_lidar[order, :2]) < range_m).all(axis=1)
+    order = np.argsort(xyz_base[:, 2])
+    near = (np.abs(xyz_base[order, :2]) < range_m).all(axis=1)
     rows = order[near]
     axis.scatter(
-        -xyz_lidar[rows, 1],
-        xyz_lidar[rows, 0],
+        -xyz_base[rows, 1],
+        xyz_base[rows, 0],
         c=label_set.palette()[class_id[rows]] / 255.0,
         s=1.2,
         marker="s",
@@ -105,12 +107,12 @@ def draw_overlay(
     axis.set_title(camera_name, color="white", fontsize=9)
 
 
-def draw_panorama(axis: Axes, xyz_lidar: np.ndarray, class_id: np.ndarray, label_set: LabelSet) -> None:
+def draw_panorama(axis: Axes, xyz: np.ndarray, class_id: np.ndarray, label_set: LabelSet) -> None:
     """What the sensor sees all around: azimuth to the sides (forward in the middle), elevation upwards."""
-    distance_m = np.hypot(xyz_lidar[:, 0], xyz_lidar[:, 1])
+    distance_m = np.hypot(xyz[:, 0], xyz[:, 1])
     far_first = np.argsort(-distance_m)
-    azimuth = -np.degrees(np.arctan2(xyz_lidar[:, 1], xyz_lidar[:, 0]))[far_first]
-    elevation = np.degrees(np.arctan2(xyz_lidar[:, 2], distance_m))[far_first]
+    azimuth = -np.degrees(np.arctan2(xyz[:, 1], xyz[:, 0]))[far_first]
+    elevation = np.degrees(np.arctan2(xyz[:, 2], distance_m))[far_first]
     colour = label_set.palette()[class_id[far_first]] / 255.0
     axis.scatter(azimuth, elevation, c=colour, s=1.5, marker="s", linewidths=0)
     axis.set(xlim=(-180, 180), ylim=(-30, 15), facecolor=BACKGROUND, aspect=3.0)

@@ -138,7 +138,8 @@ def test_the_panorama_has_ahead_in_the_middle_and_left_on_the_left(x, y, column)
 
 
 def saved(path, frame, class_id, **options):
-    save_picture(path, frame, SemanticLabels(class_id=np.array(class_id, np.uint16)), STREET, **options)
+    labels = SemanticLabels(class_id=np.array(class_id, np.uint16))
+    save_picture(path, frame, labels, STREET, **{"base_from_lidar": SE3.identity()} | options)
     with Image.open(path) as image:
         assert image.format == "PNG"
         return np.asarray(image.convert("RGB")).astype(int)
@@ -155,6 +156,19 @@ def test_a_picture_is_written_whole(scene, tmp_path):
     assert beside.any(), "in the image"
     assert like_a_car[700:].any(), "in the legend"
     assert np.argwhere(above)[:, 1].mean() < 350, "on the left"
+
+
+def test_the_vehicle_drives_upwards_whatever_way_its_sensor_points(make_frame, tmp_path):
+    """x of this LiDAR is right, y is forward, as on nuScenes; the car ahead lies on its y axis."""
+    forward = SE3.from_yaw(-np.pi / 2, np.zeros(3))
+    frame = make_frame(spot(0, 15, -0.5))
+    picture = saved(tmp_path / "picture.png", frame, [CAR] * 400, base_from_lidar=forward)
+    like_a_car = np.abs(picture - STREET.palette()[CAR].astype(int)).max(axis=2) < 40
+    rows, columns = np.nonzero(like_a_car[:780, :780])
+    assert abs(columns.mean() - 400) < 20, "straight"
+    assert rows.mean() < 350, "ahead"
+    middle = 800 + np.nonzero(like_a_car[:780, 800:])[1].mean()
+    assert abs(middle - 1200) < 40, "in front in the panorama"
 
 
 @pytest.mark.parametrize("cameras", [0, 1, 4, 6])
