@@ -13,6 +13,7 @@ from itertools import pairwise
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from clip2scene_core import checkpoint as checkpoints
@@ -76,7 +77,7 @@ def test_a_run_leaves_a_checkpoint_that_labels_and_says_how_it_came_about(street
     assert made.training["steps"] == 4
     assert made.training["config"] == to_dict(RUN)
     labels = SemanticSegmenter(made, InferenceConfig(device="cpu", engine="torch")).segment(source[0])
-    assert set(labels.class_id[:-5]) <= set(made.label_set.ids)
+    assert set(labels.class_id[5:]) <= set(made.label_set.ids)
     assert {p.name for p in tmp_path.iterdir()} == {CHECKPOINT_FILE, CONFIG_FILE, LOG_FILE, STATE_FILE}
 
 
@@ -96,7 +97,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(step, streets, tmp_path):
     train(streets(3), whole)
     with pytest.raises(KeyboardInterrupt):
         train(streets(3), parts, report=interrupt_after(step))
-    assert checkpoints.load(parts / CHECKPOINT_FILE).training["steps"] == step, "what has been learnt so far is of use"
+    assert checkpoints.load(parts / CHECKPOINT_FILE).training["steps"] == step
     torch.manual_seed(77)  # what happened in between does not matter
     resumed = []
     train(streets(3), parts, report=lambda done, losses: resumed.append(done))
@@ -136,6 +137,20 @@ def test_half_a_step_is_not_saved(streets, tmp_path, monkeypatch):
         patch.setattr(module, "lovasz_softmax", broken)
         train(streets(3), tmp_path)
     assert (tmp_path / STATE_FILE).read_bytes() == before
+
+
+def test_a_killed_run_loses_a_few_minutes_at_most(streets, tmp_path):
+    """Zero minutes: when a step is reported, everything before it can be gone on from, and used."""
+    run, kept = replace(RUN, training=replace(TRAINING, checkpoint_minutes=0.0)), []
+
+    def look(step, losses):
+        if step > 1:
+            with safe_open(tmp_path / STATE_FILE, framework="pt") as file:
+                done = json.loads(file.metadata()["run"])["step"]
+            kept.append((step, done, checkpoints.load(tmp_path / CHECKPOINT_FILE).training["steps"]))
+
+    train(streets(3), tmp_path, run, report=look)
+    assert kept == [(2, 1, 1), (3, 2, 2), (4, 3, 3)]
 
 
 def test_a_finished_run_is_finished(streets, tmp_path):
