@@ -184,6 +184,13 @@ def test_the_seed_decides(streets, tmp_path):
     assert losses(tmp_path / "0") != losses(tmp_path / "1")
 
 
+def test_the_average_is_kept_and_not_the_last_weights(streets, tmp_path):
+    kept = checkpoints.load(train(streets(3), tmp_path)).weights["heads.semantic.weight"]
+    state = load_file(tmp_path / STATE_FILE)
+    assert torch.equal(kept, state["average.module.heads.semantic.weight"].half().float())
+    assert not torch.equal(kept, state["model.heads.semantic.weight"].half().float())
+
+
 def test_without_an_average_the_last_weights_are_kept(streets, tmp_path):
     run = replace(RUN, training=replace(TRAINING, average=0.0))
     kept = checkpoints.load(train(streets(3), tmp_path, run)).weights
