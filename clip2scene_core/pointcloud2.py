@@ -11,6 +11,7 @@ import numpy as np
 
 from clip2scene_core.errors import DataError
 from clip2scene_core.labels import LabelSet
+from clip2scene_core.stamps import stamp_ns_of
 from clip2scene_core.types import LidarScan, SemanticLabels
 
 DATATYPES: dict[int, np.dtype] = {
@@ -138,7 +139,7 @@ def scan_from(message: PointCloud2, *, topic: str = "point cloud") -> LidarScan:
     that is not the stamp's counts from the first return.
     """
     points = structured(message, topic=topic)
-    stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+    stamp_ns = stamp_ns_of(message)
     xyz = np.empty((len(points), 3), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # Drivers leave anything in rows without a return.
         for column, name in enumerate("xyz"):

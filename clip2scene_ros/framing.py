@@ -12,9 +12,9 @@ from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.images import camera_from_info, compressed_rgb, image_rgb
 from clip2scene_core.inference import StageTimer
+from clip2scene_core.stamps import NS_PER_S, stamp_ns_of
 from clip2scene_core.types import CameraImage, Frame, LidarScan
 from clip2scene_ros.sweeps import SweepBuffer
-from clip2scene_ros.synchronizer import NS_PER_S, stamp_ns
 from clip2scene_ros.transforms import Failure, TransformError, Transforms
 
 
@@ -117,7 +117,7 @@ def _camera_image(name: str, message: Any, info: CameraInfo) -> CameraImage:
     return CameraImage(
         rgb=decode(message, topic=f"image of '{name}'"),
         camera=camera_from_info(info),
-        stamp_ns=stamp_ns(message),
+        stamp_ns=stamp_ns_of(message),
         frame_id=message.header.frame_id,
     )
 

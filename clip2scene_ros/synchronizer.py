@@ -13,13 +13,7 @@ from typing import Any
 
 from message_filters import SimpleFilter
 
-NS_PER_S = 1_000_000_000
-
-
-def stamp_ns(message: Any) -> int:
-    """The time in a message's header, in nanoseconds."""
-    stamp = message.header.stamp
-    return stamp.sec * NS_PER_S + stamp.nanosec
+from clip2scene_core.stamps import stamp_ns_of
 
 
 class LidarTriggeredSynchronizer(SimpleFilter):
@@ -45,13 +39,13 @@ class LidarTriggeredSynchronizer(SimpleFilter):
             self._images[camera].append(image)
 
     def _trigger(self, scan: Any) -> None:
-        time_ns = stamp_ns(scan)
+        time_ns = stamp_ns_of(scan)
         with self._lock:
             images = {name: self._nearest(buffer, time_ns) for name, buffer in self._images.items()}
         self.signalMessage(scan, {name: image for name, image in images.items() if image is not None})
 
     def _nearest(self, buffer: deque[Any], time_ns: int) -> Any | None:
-        nearest = min(buffer, key=lambda image: abs(stamp_ns(image) - time_ns), default=None)
-        if nearest is None or abs(stamp_ns(nearest) - time_ns) > self._slop_ns:
+        nearest = min(buffer, key=lambda image: abs(stamp_ns_of(image) - time_ns), default=None)
+        if nearest is None or abs(stamp_ns_of(nearest) - time_ns) > self._slop_ns:
             return None
         return nearest

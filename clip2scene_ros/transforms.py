@@ -13,8 +13,8 @@ from tf2_ros import Buffer, TransformException
 
 from clip2scene_core.errors import CalibrationError
 from clip2scene_core.geometry import SE3
+from clip2scene_core.stamps import NS_PER_S, stamp_ns_of
 from clip2scene_ros.conversions import se3_from_transform
-from clip2scene_ros.synchronizer import NS_PER_S, stamp_ns
 
 _POLL_S = 0.002
 
@@ -54,7 +54,7 @@ class RestartableBuffer(Buffer):
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
         """Take in what was said on /tf."""
-        child, time_ns = transform.child_frame_id, stamp_ns(transform)
+        child, time_ns = transform.child_frame_id, stamp_ns_of(transform)
         if time_ns < self._last_ns.get(child, 0) - _TIME_JUMP_NS:
             get_logger("segment").info(f"time jumped back for frame '{child}': transforms are forgotten")
             self.clear()

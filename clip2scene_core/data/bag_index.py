@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clip2scene_core.data.bag_reader import BagReader, Entry, stamp_of
+from clip2scene_core.data.bag_reader import BagReader, Entry
 from clip2scene_core.data.ros_types import (
     CAMERA_INFO,
     CLOUD,
@@ -19,6 +19,7 @@ from clip2scene_core.data.ros_types import (
 )
 from clip2scene_core.data.tf_tree import StampedTransform, TfTree
 from clip2scene_core.errors import DataError
+from clip2scene_core.stamps import stamp_ns_of
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +73,7 @@ def index_bag(
         if topic in streams:
             stream = streams[topic]
             stream.frame_id = stream.frame_id or message.header.frame_id
-            stream.entries.append(Entry(stamp_of(message), logged_ns))
+            stream.entries.append(Entry(stamp_ns_of(message), logged_ns))
             stream.points += message.width * message.height if topic in clouds else 0
         elif bag.types[topic] == TRANSFORMS:
             transforms.extend(_stamped(message, static=topic.endswith("tf_static")))
@@ -112,7 +113,7 @@ def _stamped(message: Any, *, static: bool) -> Iterable[StampedTransform]:
         yield StampedTransform(
             transform.header.frame_id,
             transform.child_frame_id,
-            stamp_of(transform),
+            stamp_ns_of(transform),
             (t.x, t.y, t.z),
             (r.x, r.y, r.z, r.w),
             static,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clip2scene_core.data.ros_types import typestore
 from clip2scene_core.errors import DataError
+from clip2scene_core.stamps import stamp_ns_of
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -71,7 +72,7 @@ class BagReader:
             )
             for connection, _, raw in near:
                 message = reader.deserialize(raw, connection.msgtype)
-                if stamp_of(message) == entry.stamp_ns:
+                if stamp_ns_of(message) == entry.stamp_ns:
                     return message
         raise DataError(
             f"{self.path}: {topic} has no message at {entry.stamp_ns} ns any more: changed meanwhile?"
@@ -89,12 +90,6 @@ class BagReader:
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_process": None, "_reader": None}
-
-
-def stamp_of(message: Any) -> int:
-    """Nanoseconds of a message's header."""
-    stamp = message.header.stamp
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
 def _connections(reader: AnyReader, topics: Collection[str]) -> list[Connection]:

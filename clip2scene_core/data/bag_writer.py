@@ -18,6 +18,7 @@ from clip2scene_core.errors import DataError
 from clip2scene_core.geometry import SE3, Camera
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.pointcloud2 import append_labels, fields_of, points_of
+from clip2scene_core.stamps import NS_PER_S
 from clip2scene_core.types import CameraImage, Frame
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ class _Drive:
         )
 
     def _header(self, stamp_ns: int, frame_id: str) -> Any:
-        seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+        seconds, nanoseconds = divmod(stamp_ns, NS_PER_S)
         stamp = self._message("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
         return self._message("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
 

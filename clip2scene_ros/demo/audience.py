@@ -17,7 +17,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Float64
 from vision_msgs.msg import LabelInfo
 
-from clip2scene_ros.synchronizer import NS_PER_S
+from clip2scene_core.stamps import NS_PER_S
 
 
 class Answer(NamedTuple):
@@ -87,7 +87,7 @@ class Audience:
     def _on_points(self, raw: bytes) -> None:
         received_s = time.monotonic()
         with self._news:
-            self.answers[stamp_of_raw(raw)] = Answer(received_s, raw)
+            self.answers[stamp_ns_of_raw(raw)] = Answer(received_s, raw)
             self._news.notify_all()
 
     def _on_label_info(self, raw: bytes) -> None:
@@ -120,7 +120,7 @@ class Audience:
             self._news.notify_all()
 
 
-def stamp_of_raw(raw: bytes) -> int:
+def stamp_ns_of_raw(raw: bytes) -> int:
     """Nanoseconds of the header that a serialised message begins with; CDR, after its own 4 bytes."""
     seconds, nanoseconds = struct.unpack_from("<iI" if raw[1] & 1 else ">iI", raw, 4)
     return seconds * NS_PER_S + nanoseconds

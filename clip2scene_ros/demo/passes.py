@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from clip2scene_core.errors import DataError
-from clip2scene_ros.demo.audience import Audience, stamp_of_raw
+from clip2scene_core.stamps import NS_PER_S
+from clip2scene_ros.demo.audience import Audience, stamp_ns_of_raw
 from clip2scene_ros.demo.player import Drive, Player, Recorded
 from clip2scene_ros.demo.recorder import Recorder
-from clip2scene_ros.synchronizer import NS_PER_S
 
 Progress = Callable[..., None]
 """Called with the number of scans played, and `total` and `text` by name."""
@@ -83,7 +83,7 @@ def one_by_one(
             continue
         answer = None
         if _is_answered(message, audience, timeout_s):
-            answer = audience.answers.pop(stamp_of_raw(message.raw))
+            answer = audience.answers.pop(stamp_ns_of_raw(message.raw))
             latencies_ms.append(1e3 * (answer.received_s - started_s))
         recorder.add(message, answer)
         progress(recorder.scans, total=max(len(drive.source), recorder.scans), text="one by one")
@@ -93,7 +93,7 @@ def one_by_one(
 
 def _is_answered(message: Recorded, audience: Audience, timeout_s: float) -> bool:
     """Waits for the answer, but no longer once the node has said that it withholds one."""
-    stamp_ns, withheld = stamp_of_raw(message.raw), audience.totals.get("withheld", 0)
+    stamp_ns, withheld = stamp_ns_of_raw(message.raw), audience.totals.get("withheld", 0)
     audience.wait(
         lambda: stamp_ns in audience.answers or audience.totals.get("withheld", 0) > withheld, timeout_s
     )
@@ -116,7 +116,7 @@ def in_real_time(
         time.sleep(max(started_s + due_s / rate - time.monotonic(), 0.0))
         player.publish(message)
         if message.topic == drive.points_topic:
-            sent_s[stamp_of_raw(message.raw)] = time.monotonic()
+            sent_s[stamp_ns_of_raw(message.raw)] = time.monotonic()
             progress(len(sent_s), total=max(len(drive.source), len(sent_s)), text=f"{rate:g} x real time")
     audience.settle(SETTLE_TIMEOUT_S)
     received_s = {stamp: audience.answers[stamp].received_s for stamp in sent_s if stamp in audience.answers}

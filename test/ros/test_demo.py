@@ -22,7 +22,7 @@ from clip2scene_core.geometry import SE3, Camera
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
 from clip2scene_ros.demo import run_demo
-from clip2scene_ros.demo.audience import stamp_of_raw
+from clip2scene_ros.demo.audience import stamp_ns_of_raw
 from clip2scene_ros.demo.passes import percentiles
 from clip2scene_ros.demo.player import delayed
 
@@ -219,8 +219,8 @@ def test_scans_are_played_after_what_was_recorded_with_them() -> None:
 
 
 def test_stamps_are_read_from_both_byte_orders() -> None:
-    assert stamp_of_raw(b"\0\1\0\0" + struct.pack("<iI", 12, 34)) == 12_000_000_034
-    assert stamp_of_raw(b"\0\0\0\0" + struct.pack(">iI", 12, 34)) == 12_000_000_034
+    assert stamp_ns_of_raw(b"\0\1\0\0" + struct.pack("<iI", 12, 34)) == 12_000_000_034
+    assert stamp_ns_of_raw(b"\0\0\0\0" + struct.pack(">iI", 12, 34)) == 12_000_000_034
 
 
 def test_percentiles() -> None:

@@ -10,7 +10,8 @@ pytest.importorskip("message_filters", reason="ROS 2 is not installed")
 
 from message_filters import SimpleFilter
 
-from clip2scene_ros.synchronizer import LidarTriggeredSynchronizer, stamp_ns
+from clip2scene_core.stamps import stamp_ns_of
+from clip2scene_ros.synchronizer import LidarTriggeredSynchronizer
 
 MS = 1_000_000
 
@@ -33,7 +34,7 @@ class Rig:
         self.synchronizer.registerCallback(self._keep)
 
     def _keep(self, scan, images) -> None:
-        self.out.append((stamp_ns(scan) / MS, {name: stamp_ns(i) / MS for name, i in images.items()}))
+        self.out.append((stamp_ns_of(scan) / MS, {name: stamp_ns_of(i) / MS for name, i in images.items()}))
 
     def image(self, camera: str, time_ms: float) -> None:
         self.cameras[camera].signalMessage(message(time_ms))
