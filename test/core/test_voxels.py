@@ -128,3 +128,22 @@ def test_occupied_sorts_by_x_then_y_then_z_below_zero_too():
     cells, cell = occupied(xyz, 1.0)
     assert cells.tolist() == [[-8, 9, 9], [0, -5, 2], [0, -3, -2], [0, -3, 2]]
     assert cell.tolist() == [3, 0, 2, 1, 3]
+
+
+def test_a_ditch_a_kerb_and_a_roof_are_told_apart():
+    """A plain with a ditch of 6 m, 0.3 m deep; above the plain a kerb of 0.2 m and a roof at 3 m."""
+    x, y = np.meshgrid(np.arange(-20, 20, 0.25), np.arange(-20, 20, 0.25), indexing="ij")
+    plain = np.column_stack([x.ravel(), y.ravel(), np.where(np.abs(y.ravel()) < 3, -0.3, 0.0)])
+    things = np.array([[0, 10, 0.2], [0, 10, 3.0]])
+    xyz = np.concatenate([plain, things]).astype(np.float32)
+    voxels = voxelise(xyz, size_m=0.1, range_m=50.0)
+
+    def feature(name, rows):
+        return voxels.features[voxels.voxel_of_point[rows], FEATURES.index(name)]
+
+    ditch = np.flatnonzero((np.abs(plain[:, 1]) < 0.5) & (np.abs(plain[:, 0]) < 10))
+    np.testing.assert_allclose(feature("height", ditch), 0, atol=0.01)
+    np.testing.assert_allclose(feature("relief", ditch), -0.3 * 4, atol=0.05)
+    np.testing.assert_allclose(feature("relief", [-1, -2]), 0, atol=0.05)
+    np.testing.assert_allclose(feature("height", [-2, -1]), [0.2 / 2, 3.0 / 2], atol=0.01)
+    np.testing.assert_allclose(feature("low height", [-2, -1]), [0.2 * 2, 0.5 * 2], atol=0.02)

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from clip2scene_core import checkpoint as checkpoints
+from clip2scene_core.build import build_student
 from clip2scene_core.config import (
     AugmentConfig,
     InferenceConfig,
@@ -251,6 +252,27 @@ def test_the_average_forgets_the_start_and_then_moves_slowly():
 
 def test_counters_are_not_averaged():
     assert averaged([torch.tensor(n) for n in range(1, 8)], 0.99) == 7
+
+
+def test_every_step_has_the_rate_of_its_schedule(streets, tmp_path, monkeypatch):
+    """A schedule that is nothing but for the first step: weights change there and never again."""
+    asked, weights = [], []
+
+    def once(settings, step):
+        asked.append(step)
+        return 0.01 if step == 0 else 0.0
+
+    monkeypatch.setattr(module, "learning_rate", once)
+    with pytest.raises(KeyboardInterrupt):
+        train(streets(3), tmp_path, report=interrupt_after(1))
+    weights.append(load_file(tmp_path / STATE_FILE)["model.heads.semantic.weight"])
+    train(streets(3), tmp_path)
+    weights.append(load_file(tmp_path / STATE_FILE)["model.heads.semantic.weight"])
+    assert asked == [0, 1, 2, 3]
+    assert torch.equal(*weights)
+    torch.manual_seed(0)
+    start = build_student(STUDENT, engine="torch").state_dict()["heads.semantic.weight"]
+    assert not torch.equal(start, weights[0])
 
 
 def test_the_learning_rate_rises_then_falls_along_a_cosine():
