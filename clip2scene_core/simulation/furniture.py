@@ -6,17 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from clip2scene_core.simulation.fences import WOODS, barricade, fence, guard_rail, jersey_barrier
+from clip2scene_core.simulation.fences import WOODS
 from clip2scene_core.simulation.meshes import Material, Mesh
-from clip2scene_core.simulation.poles import (
-    bollard,
-    metal_of,
-    sign_gantry,
-    street_lamp,
-    traffic_light,
-    traffic_sign,
-    utility_pole,
-)
+from clip2scene_core.simulation.poles import metal_of
 from clip2scene_core.simulation.solids import (
     Surface,
     box,
@@ -34,30 +26,6 @@ from clip2scene_core.simulation.solids import (
     tube,
     tubes,
 )
-
-__all__ = [
-    "advertising_column",
-    "barricade",
-    "bench",
-    "bin",
-    "bollard",
-    "bus_shelter",
-    "cafe_table",
-    "container",
-    "electric_cabinet",
-    "fence",
-    "guard_rail",
-    "hydrant",
-    "jersey_barrier",
-    "mailbox",
-    "planter",
-    "sign_gantry",
-    "street_lamp",
-    "traffic_cone",
-    "traffic_light",
-    "traffic_sign",
-    "utility_pole",
-]
 
 
 def _thing(

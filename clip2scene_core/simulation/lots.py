@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clip2scene_core.simulation import buildings, furniture, people, vegetation, vehicles
+from clip2scene_core.simulation import (
+    buildings,
+    cars,
+    fences,
+    furniture,
+    lorries,
+    people,
+    two_wheelers,
+    vegetation,
+)
 from clip2scene_core.simulation.ground import PARKING, SIDEWALK, TERRAIN, Yard
 from clip2scene_core.simulation.meshes import Material, Mesh
 from clip2scene_core.simulation.plan import Plan
@@ -180,7 +189,7 @@ class _Lot:
         if rng.random() < 0.6:
             spot, _ = kerbside.at(station_m, max(length - rng.uniform(2.7, 3.5), kerbside.walk_m + 2.6))
             turn = rng.choice([0.0, np.pi]) + rng.normal(0, 0.05)
-            self.plan.stand(vehicles.car(rng), spot, kerbside.towards(heading) + turn, outside_m=0.3)
+            self.plan.stand(cars.car(rng), spot, kerbside.towards(heading) + turn, outside_m=0.3)
 
     def _yard_surface(self, middle_m: float, front_m: float) -> None:
         """A front yard of another surface than the neighbours'."""
@@ -230,9 +239,9 @@ class _Lot:
                     xy, heading = self.kerbside.at(station, self.kerbside.walk_m + out)
                     yaw = self.kerbside.towards(heading) + rng.choice([0.0, np.pi]) + rng.normal(0, 0.03)
                     mesh = (
-                        vehicles.truck(rng)
+                        lorries.truck(rng)
                         if rng.random() < 0.05 + 0.2 * (self.style.heavy > 0.5)
-                        else vehicles.car(rng)
+                        else cars.car(rng)
                     )
                     self.plan.stand(mesh, xy, yaw, outside_m=0.5)
 
@@ -258,7 +267,7 @@ class _Lot:
             vegetation.bush,
             people.pedestrian,
             people.pedestrian,
-            vehicles.bicycle,
+            two_wheelers.bicycle,
         )
         for _ in range(int(self.rng.integers(3, 14))):
             build = kinds[self.rng.integers(len(kinds))]
@@ -273,7 +282,7 @@ class _Lot:
         """What separates the lot from the sidewalk and from its neighbour."""
         if kind == "none" or self.setback_m < 0.6:
             return
-        build = {"hedge": vegetation.hedge, "fence": furniture.fence, "wall": buildings.wall}[kind]
+        build = {"hedge": vegetation.hedge, "fence": fences.fence, "wall": buildings.wall}[kind]
         width = 0.9 if kind == "hedge" else 0.3
         out = self.kerbside.walk_m + 0.25 + width / 2
         piece = self.rng.uniform(2.2, 4.0)

@@ -6,10 +6,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clip2scene_core.simulation import furniture, people, vegetation, vehicles
+from clip2scene_core.simulation import (
+    cars,
+    fences,
+    furniture,
+    lorries,
+    machines,
+    people,
+    poles,
+    two_wheelers,
+    vegetation,
+)
 from clip2scene_core.simulation.lots import Kerbside
 from clip2scene_core.simulation.meshes import Mesh
 from clip2scene_core.simulation.plan import Plan
+from clip2scene_core.simulation.solids import pick
 from clip2scene_core.simulation.styles import Style
 
 Builder = Callable[[np.random.Generator], Mesh]
@@ -42,10 +53,10 @@ def park_vehicles(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.G
 
 def _parked(style: Style, parking: str, rng: np.random.Generator) -> Mesh:
     if rng.random() < 0.05:
-        return vehicles.motorcycle(rng)
+        return two_wheelers.motorcycle(rng)
     if parking == "parallel" and rng.random() < 0.25 * style.heavy:
-        return pick(rng, (vehicles.truck, vehicles.truck, vehicles.bus, vehicles.construction_vehicle))(rng)
-    return vehicles.car(rng)
+        return pick(rng, (lorries.truck, lorries.truck, lorries.bus, machines.construction_vehicle))(rng)
+    return cars.car(rng)
 
 
 def _parked_on_sidewalk(plan: Plan, kerbside: Kerbside, rng: np.random.Generator) -> None:
@@ -54,9 +65,7 @@ def _parked_on_sidewalk(plan: Plan, kerbside: Kerbside, rng: np.random.Generator
         if rng.random() < 0.3:
             xy, heading = kerbside.at(station, rng.uniform(-0.9, 0.3))
             if _clear_of_junctions(plan, kerbside, xy):
-                plan.stand(
-                    vehicles.car(rng), xy, kerbside.along(heading) + rng.normal(0, 0.04), outside_m=None
-                )
+                plan.stand(cars.car(rng), xy, kerbside.along(heading) + rng.normal(0, 0.04), outside_m=None)
 
 
 def _clear_of_junctions(plan: Plan, kerbside: Kerbside, xy: np.ndarray) -> bool:
@@ -79,7 +88,7 @@ def line_street(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Gen
         _put(
             plan,
             kerbside,
-            furniture.street_lamp(np.random.default_rng(lamp_seed)),
+            poles.street_lamp(np.random.default_rng(lamp_seed)),
             station,
             lamp_out,
             "towards",
@@ -87,29 +96,29 @@ def line_street(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Gen
         )
     if rng.random() < 0.35:
         for station in _row(kerbside, rng.uniform(25.0, 45.0), rng):
-            _put(plan, kerbside, furniture.utility_pole(rng), station, far, "along", footprint_m=0.5)
+            _put(plan, kerbside, poles.utility_pole(rng), station, far, "along", footprint_m=0.5)
     if rng.random() < 0.3:
         seed = int(rng.integers(2**31))
         start = rng.uniform(0, kerbside.road.curve.length_m)
         for station in np.arange(start, start + rng.uniform(10, 40), rng.uniform(1.2, 2.5)):
-            _put(plan, kerbside, furniture.bollard(np.random.default_rng(seed)), station, 0.35, "along")
+            _put(plan, kerbside, poles.bollard(np.random.default_rng(seed)), station, 0.35, "along")
     for station in _row(kerbside, rng.uniform(12.0, 30.0), rng):
         _put(
             plan,
             kerbside,
-            furniture.traffic_sign(rng),
+            poles.traffic_sign(rng),
             station,
             rng.choice([near, near, far]),
             "against",
             footprint_m=0.3,
         )
     if rng.random() < style.guard_rail:
-        _rail(plan, kerbside, furniture.guard_rail, rng, out_m=rng.uniform(0.5, 1.5))
+        _rail(plan, kerbside, fences.guard_rail, rng, out_m=rng.uniform(0.5, 1.5))
     elif rng.random() < 0.2:
         _rail(
             plan,
             kerbside,
-            pick(rng, (furniture.fence, furniture.guard_rail, vegetation.hedge)),
+            pick(rng, (fences.fence, fences.guard_rail, vegetation.hedge)),
             rng,
             out_m=0.45,
         )
@@ -121,7 +130,7 @@ def plant_median(plan: Plan, rng: np.random.Generator) -> None:
     if road.median_m == 0:
         return
     if rng.random() < 0.7:
-        builds = ((vegetation.tree,), (vegetation.tree, vegetation.bush), (furniture.street_lamp,))[
+        builds = ((vegetation.tree,), (vegetation.tree, vegetation.bush), (poles.street_lamp,))[
             rng.integers(3)
         ]
         for station in np.arange(rng.uniform(0, 10), road.curve.length_m, rng.uniform(6, 20)):
@@ -129,7 +138,7 @@ def plant_median(plan: Plan, rng: np.random.Generator) -> None:
             yaw = float(heading[0]) + np.pi / 2
             plan.stand(pick(rng, builds)(rng), xy[0], yaw, outside_m=0.3, footprint_m=0.6, fit="upright")
     if rng.random() < 0.6:
-        kinds = (vegetation.hedge, furniture.fence, furniture.guard_rail, furniture.jersey_barrier)
+        kinds = (vegetation.hedge, fences.fence, fences.guard_rail, fences.jersey_barrier)
         lateral = rng.uniform(-0.25, 0.25) * road.median_m
         path, _ = road.curve.at(np.arange(0.0, road.curve.length_m, 3.0), lateral)
         plan.line(pick(rng, kinds), int(rng.integers(2**31)), path, outside_m=0.2, width_m=0.5)
@@ -160,9 +169,9 @@ def furnish(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Generat
         (furniture.electric_cabinet, "towards", 1.0),
         (furniture.advertising_column, "along", 0.3),
         (furniture.cafe_table, "along", 1.0),
-        (furniture.bollard, "along", 1.0),
-        (vehicles.bicycle, "leaning", 4.0),
-        (vehicles.motorcycle, "leaning", 3.0),
+        (poles.bollard, "along", 1.0),
+        (two_wheelers.bicycle, "leaning", 4.0),
+        (two_wheelers.motorcycle, "leaning", 3.0),
         (people.pedestrian, "any", 6.0),
         (vegetation.bush, "any", 1.0),
         (furniture.bus_shelter, "facing", 0.6),
@@ -172,7 +181,7 @@ def furnish(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Generat
         build, yaw, _ = kinds[rng.choice(len(kinds), p=share / share.sum())]
         station = rng.uniform(0, kerbside.road.curve.length_m)
         out = rng.uniform(0.4, max(kerbside.walk_m, 1.5))
-        in_groups = build in (people.pedestrian, vehicles.bicycle, vehicles.motorcycle)
+        in_groups = build in (people.pedestrian, two_wheelers.bicycle, two_wheelers.motorcycle)
         for _ in range(int(rng.integers(1, 6)) if in_groups else 1):
             _put(
                 plan,
@@ -224,7 +233,7 @@ def equip_junctions(plan: Plan, kerbsides: list[Kerbside], rng: np.random.Genera
             (near[1:] > 1.0) & (near[:-1] <= 1.0) | (near[1:] <= 1.0) & (near[:-1] > 1.0)
         )
         for corner in corners:
-            build = furniture.traffic_light if rng.random() < 0.6 else furniture.traffic_sign
+            build = poles.traffic_light if rng.random() < 0.6 else poles.traffic_sign
             _put(
                 plan,
                 kerbside,
@@ -240,7 +249,7 @@ def equip_junctions(plan: Plan, kerbsides: list[Kerbside], rng: np.random.Genera
         span = road.edge_m(1) + road.edge_m(-1) + 2.0
         station = rng.uniform(0.3, 0.7) * road.curve.length_m
         xy, heading = road.curve.at(np.array([station]), -road.edge_m(-1) - 1.0)
-        mesh = furniture.sign_gantry(rng, span)
+        mesh = poles.sign_gantry(rng, span)
         plan.stand(mesh, xy[0], float(heading[0]) + np.pi / 2, footprint_m=0.4, outside_m=None, fit="upright")
 
 
@@ -252,22 +261,18 @@ def set_up_works(plan: Plan, kerbside: Kerbside, rng: np.random.Generator) -> No
     kind = rng.choice(3, p=[0.35, 0.2, 0.45])
     if kind == 0:
         path = kerbside.path(start, start + length, inner, rng.uniform(2.0, 4.0))
-        plan.line(furniture.jersey_barrier, int(rng.integers(2**31)), path, outside_m=None, width_m=0.5)
+        plan.line(fences.jersey_barrier, int(rng.integers(2**31)), path, outside_m=None, width_m=0.5)
     else:
-        build = furniture.barricade if kind == 1 else furniture.traffic_cone
+        build = fences.barricade if kind == 1 else furniture.traffic_cone
         for station in np.arange(start, start + length, rng.uniform(1.5, 3.5)):
             xy, heading = kerbside.at(station, inner + rng.normal(0, 0.1))
             plan.stand(build(rng), xy, kerbside.along(heading) + rng.normal(0, 0.2), outside_m=None)
     for build in (
-        vehicles.construction_vehicle,
+        machines.construction_vehicle,
         people.pedestrian,
         furniture.traffic_cone,
-        furniture.barricade,
+        fences.barricade,
     ):
         if rng.random() < 0.7:
             xy, heading = kerbside.at(start + rng.uniform(0, length), rng.uniform(-0.8, 1.5))
             plan.stand(build(rng), xy, kerbside.along(heading) + rng.normal(0, 0.4), outside_m=None)
-
-
-def pick(rng: np.random.Generator, options: tuple) -> Callable:
-    return options[rng.integers(len(options))]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clip2scene_core.simulation import people, vehicles
+from clip2scene_core.simulation import cars, lorries, machines, people
 from clip2scene_core.simulation.lots import Kerbside
 from clip2scene_core.simulation.meshes import Mesh
 from clip2scene_core.simulation.motion import Trajectory
@@ -90,10 +90,10 @@ def drive_lanes(
 
 def _vehicle(style: Style, rng: np.random.Generator) -> Mesh:
     kinds = (
-        (vehicles.car, 1.0),
-        (vehicles.truck, 0.4 * style.heavy),
-        (vehicles.bus, 0.25 * style.heavy),
-        (vehicles.construction_vehicle, 0.15 * style.heavy),
+        (cars.car, 1.0),
+        (lorries.truck, 0.4 * style.heavy),
+        (lorries.bus, 0.25 * style.heavy),
+        (machines.construction_vehicle, 0.15 * style.heavy),
         (people.motorcyclist, 0.25),
         (people.bicyclist, 0.25),
     )

@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 from clip2scene_core.labels import LabelSet
-from clip2scene_core.simulation import buildings, furniture, people, solids, vegetation, vehicles
+from clip2scene_core.simulation import (
+    buildings,
+    cars,
+    fences,
+    furniture,
+    lorries,
+    machines,
+    people,
+    poles,
+    solids,
+    two_wheelers,
+    vegetation,
+)
 from clip2scene_core.simulation.meshes import Material, Mesh
 from clip2scene_core.simulation.scene import Scene
 
@@ -35,17 +47,17 @@ class Expected:
 
 
 EXPECTED = [
-    Expected(build=vehicles.car, classes="car", low=(3.5, 1.65, 1.4), high=(5.1, 2.35, 2.1)),
-    Expected(build=vehicles.truck, classes="truck", low=(5.4, 1.9, 2.2), high=(16.6, 3.1, 4.05)),
-    Expected(build=vehicles.bus, classes="bus", low=(8.4, 2.4, 2.7), high=(13.3, 3.0, 4.1)),
+    Expected(build=cars.car, classes="car", low=(3.5, 1.65, 1.4), high=(5.1, 2.35, 2.1)),
+    Expected(build=lorries.truck, classes="truck", low=(5.4, 1.9, 2.2), high=(16.6, 3.1, 4.05)),
+    Expected(build=lorries.bus, classes="bus", low=(8.4, 2.4, 2.7), high=(13.3, 3.0, 4.1)),
     Expected(
-        build=vehicles.construction_vehicle,
+        build=machines.construction_vehicle,
         classes="construction vehicle",
         low=(3.0, 1.7, 2.0),
         high=(9.5, 8.0, 6.0),
     ),
-    Expected(build=vehicles.motorcycle, classes="motorcycle", low=(1.7, 0.6, 1.0), high=(2.4, 1.1, 1.45)),
-    Expected(build=vehicles.bicycle, classes="bicycle", low=(1.5, 0.4, 0.8), high=(2.0, 0.95, 1.35)),
+    Expected(build=two_wheelers.motorcycle, classes="motorcycle", low=(1.7, 0.6, 1.0), high=(2.4, 1.1, 1.45)),
+    Expected(build=two_wheelers.bicycle, classes="bicycle", low=(1.5, 0.4, 0.8), high=(2.0, 0.95, 1.35)),
     Expected(build=people.pedestrian, classes="person", low=(0.2, 0.35, 1.0), high=(1.6, 1.3, 2.7)),
     Expected(build=people.bicyclist, classes="bicyclist", low=(1.5, 0.4, 1.4), high=(2.0, 0.95, 2.15)),
     Expected(build=people.motorcyclist, classes="motorcyclist", low=(1.7, 0.6, 1.4), high=(2.4, 1.1, 2.1)),
@@ -106,46 +118,40 @@ EXPECTED = [
         below=buildings.FOUNDATION_M + 0.01,
     ),
     Expected(build=buildings.garden_shed, classes="building", low=(1.8, 1.5, 1.9), high=(4.0, 3.4, 3.1)),
+    Expected(build=poles.street_lamp, classes="pole", low=(0.1, 0.1, 3.6), high=(6.6, 0.6, 11), below=0.21),
+    Expected(build=poles.traffic_light, classes="pole", low=(0.25, 0.3, 2.9), high=(6.5, 0.7, 7), below=0.21),
     Expected(
-        build=furniture.street_lamp, classes="pole", low=(0.1, 0.1, 3.6), high=(6.6, 0.6, 11), below=0.21
-    ),
-    Expected(
-        build=furniture.traffic_light, classes="pole", low=(0.25, 0.3, 2.9), high=(6.5, 0.7, 7), below=0.21
-    ),
-    Expected(
-        build=furniture.traffic_sign,
+        build=poles.traffic_sign,
         classes="pole,traffic sign",
         low=(0.3, 0.05, 2),
         high=(2.7, 0.7, 3.8),
         below=0.21,
     ),
     Expected(
-        build=furniture.sign_gantry,
+        build=poles.sign_gantry,
         classes="pole,traffic sign",
         arguments=(14,),
         low=(0.5, 14, 5.5),
         high=(1, 14.6, 8),
         below=0.21,
     ),
-    Expected(
-        build=furniture.utility_pole, classes="pole", low=(0.2, 0.2, 7), high=(1, 2.5, 11.3), below=0.21
-    ),
-    Expected(build=furniture.bollard, classes="pole", low=(0.07, 0.07, 0.6), high=(0.4, 0.4, 1.15)),
+    Expected(build=poles.utility_pole, classes="pole", low=(0.2, 0.2, 7), high=(1, 2.5, 11.3), below=0.21),
+    Expected(build=poles.bollard, classes="pole", low=(0.07, 0.07, 0.6), high=(0.4, 0.4, 1.15)),
     Expected(
         build=furniture.traffic_cone, classes="traffic cone", low=(0.15, 0.15, 0.3), high=(0.65, 0.65, 1.2)
     ),
     Expected(
-        build=furniture.jersey_barrier,
+        build=fences.jersey_barrier,
         classes="barrier",
         arguments=(9,),
         low=(8.9, 0.5, 0.75),
         high=(9, 1.0, 1.05),
     ),
     Expected(
-        build=furniture.barricade, classes="barrier", low=(0.5, 1.2, 0.85), high=(0.7, 2.6, 1.45), below=0.03
+        build=fences.barricade, classes="barrier", low=(0.5, 1.2, 0.85), high=(0.7, 2.6, 1.45), below=0.03
     ),
     Expected(
-        build=furniture.guard_rail,
+        build=fences.guard_rail,
         classes="fence",
         arguments=(9,),
         low=(9, 0.2, 0.9),
@@ -153,7 +159,7 @@ EXPECTED = [
         below=0.21,
     ),
     Expected(
-        build=furniture.fence,
+        build=fences.fence,
         classes="fence,vegetation",
         arguments=(7,),
         low=(6.9, 0.05, 0.55),
@@ -189,7 +195,7 @@ EXPECTED = [
     ),
 ]
 
-LONG = [vegetation.hedge, furniture.fence, furniture.guard_rail, furniture.jersey_barrier, buildings.wall]
+LONG = [vegetation.hedge, fences.fence, fences.guard_rail, fences.jersey_barrier, buildings.wall]
 
 every_object = pytest.mark.parametrize("expected", EXPECTED, ids=lambda e: e.build.__name__)
 
@@ -296,7 +302,7 @@ def test_long_objects_can_be_bent(build: Callable[..., Mesh], length: float) -> 
         assert np.diff(x).max() <= 2.25
 
 
-@pytest.mark.parametrize("build", [vehicles.car, vehicles.truck, vehicles.bus], ids=lambda b: b.__name__)
+@pytest.mark.parametrize("build", [cars.car, lorries.truck, lorries.bus], ids=lambda b: b.__name__)
 def test_vehicles_stand_on_their_wheels(build: Callable[..., Mesh]) -> None:
     for seed in SEEDS:
         mesh = build(np.random.default_rng(seed))
@@ -312,7 +318,7 @@ def test_vehicles_stand_on_their_wheels(build: Callable[..., Mesh]) -> None:
 
 def test_cars_show_a_retroreflecting_plate_to_who_follows() -> None:
     for seed in SEEDS:
-        mesh = vehicles.car(np.random.default_rng(seed))
+        mesh = cars.car(np.random.default_rng(seed))
         y, z = np.meshgrid(np.linspace(-1, 1, 80), np.linspace(0.2, 1.2, 60))
         origins = np.stack([np.full(y.size, -8.0), y.ravel(), z.ravel()], 1)
         face = first_faces(mesh, origins, np.tile([1.0, 0, 0], (len(origins), 1)))
@@ -323,7 +329,7 @@ def test_cars_show_a_retroreflecting_plate_to_who_follows() -> None:
 
 def test_signs_face_minus_y() -> None:
     for seed in SEEDS:
-        mesh = furniture.traffic_sign(np.random.default_rng(seed))
+        mesh = poles.traffic_sign(np.random.default_rng(seed))
         bright = mesh.material == Material.RETROREFLECTOR
         assert face_normals(mesh)[bright][:, 1].max() < 0
 
@@ -340,7 +346,7 @@ def test_crowns_and_wire_let_rays_through_but_not_all() -> None:
         passed.append(np.mean(first_faces(mesh, origins, np.tile([1.0, 0, 0], (500, 1))) < 0))
     assert 0.02 < np.mean(passed) < 0.6
 
-    thin = [m for m in (furniture.fence(np.random.default_rng(s), 8.0) for s in range(40)) if _is_wire(m)]
+    thin = [m for m in (fences.fence(np.random.default_rng(s), 8.0) for s in range(40)) if _is_wire(m)]
     assert thin
     for mesh in thin:
         x, z = rng.uniform(0.5, 7.5, 2000), rng.uniform(0.1, 0.8, 2000)
