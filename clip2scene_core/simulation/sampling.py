@@ -88,11 +88,6 @@ def random_sweeps(seed: int, count: int, *, style: str | None = None) -> Iterato
         )
 
 
-def random_sweep(seed: int) -> TrainingSweep:
-    """One sweep in a town of its own."""
-    return next(random_sweeps(seed, 1))
-
-
 def _on_lane(town: Town, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """A place in some lane, well within the town, and the direction of its traffic."""
     for _ in range(100):

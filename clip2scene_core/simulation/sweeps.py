@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -12,6 +11,7 @@ import numpy as np
 from clip2scene_core.errors import DataError
 from clip2scene_core.simulation.sampling import TrainingSweep, random_sweeps
 from clip2scene_core.types import LidarScan, SemanticLabels
+from clip2scene_core.writing import whole_file
 
 _COLUMNS = ("start", "xyz", "intensity", "ring", "class_id", "sensor_height_m", "lidar")
 
@@ -24,7 +24,6 @@ def write_sweeps(
     progress: Callable[[int], object] | None = None,
 ) -> None:
     """Write `town_<seed>.npz` with `sweeps` sweeps for each seed, skipping the files that exist."""
-    folder.mkdir(parents=True, exist_ok=True)
     for done, seed in enumerate(seeds, start=1):
         path = folder / f"town_{seed:06d}.npz"
         if not path.exists():
@@ -36,10 +35,9 @@ def write_sweeps(
 def _write(path: Path, sweeps: list[TrainingSweep]) -> None:
     """Rows of all sweeps one after the other; `start` says where each begins."""
     sizes = [len(s.scan.xyz) for s in sweeps]
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as temporary:
         np.savez(
-            file,
+            temporary,
             start=np.cumsum([0, *sizes]),
             xyz=np.concatenate([s.scan.xyz for s in sweeps]),
             intensity=np.concatenate([s.scan.intensity for s in sweeps]).astype(np.float16),
@@ -48,7 +46,6 @@ def _write(path: Path, sweeps: list[TrainingSweep]) -> None:
             sensor_height_m=np.array([s.sensor_height_m for s in sweeps], np.float32),
             lidar=np.array([s.lidar for s in sweeps]),
         )
-    partial.replace(path)
 
 
 def read_sweeps(path: Path) -> list[TrainingSweep]:
