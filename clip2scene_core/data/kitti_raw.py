@@ -18,9 +18,9 @@ from clip2scene_core.data.kitti_format import (
     sort_numbered,
     split_projection,
 )
-from clip2scene_core.data.trajectory import Trajectory
 from clip2scene_core.errors import DataError
 from clip2scene_core.geometry import SE3
+from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import CameraImage, Frame, LidarScan
 
 LIDAR_FRAME = "velodyne"
@@ -73,7 +73,7 @@ class KittiRawSource:
             sweeps_world_from_lidar=tuple(self._pose(i) for i in earlier),
             images=images,
             world_from_camera={
-                name: self._trajectory.at(image.stamp_ns) @ self._cameras[name][1].inverse()
+                name: self._trajectory.pose(image.stamp_ns) @ self._cameras[name][1].inverse()
                 for name, image in images.items()
             },
         )
@@ -94,7 +94,7 @@ class KittiRawSource:
         )
 
     def _pose(self, index: int) -> SE3:
-        return self._trajectory.at(int(self._stamps_ns[index]))
+        return self._trajectory.pose(int(self._stamps_ns[index]))
 
     def _image(self, name: str, index: int) -> CameraImage:
         rgb = read_image(self._drive / name / "data" / f"{self._scans[index].stem}.png")

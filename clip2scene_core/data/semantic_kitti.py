@@ -20,10 +20,10 @@ from clip2scene_core.data.kitti_format import (
     sort_numbered,
     split_projection,
 )
-from clip2scene_core.data.trajectory import Trajectory
 from clip2scene_core.errors import DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
+from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
 
 LIDAR_FRAME = "velodyne"
@@ -78,13 +78,13 @@ class SemanticKittiSource:
         earlier = range(i - 1, max(i - 1 - self._sweeps, -1), -1)
         scan = _scan(sequence, i)
         images = {name: _image(sequence, name, i) for name in sequence.cameras}
-        pose = sequence.trajectory.at(scan.stamp_ns)
+        pose = sequence.trajectory.pose(scan.stamp_ns)
         sweeps = tuple(_scan(sequence, j) for j in earlier)
         return Frame(
             scan=scan,
             world_from_lidar=pose,
             sweeps=sweeps,
-            sweeps_world_from_lidar=tuple(sequence.trajectory.at(sweep.stamp_ns) for sweep in sweeps),
+            sweeps_world_from_lidar=tuple(sequence.trajectory.pose(sweep.stamp_ns) for sweep in sweeps),
             images=images,
             world_from_camera={name: pose @ sequence.cameras[name][1].inverse() for name in images},
             labels=self._labels(sequence, i, len(scan.xyz)),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from clip2scene_core.data.trajectory import Trajectory
 from clip2scene_core.errors import CalibrationError
 from clip2scene_core.geometry import SE3
+from clip2scene_core.trajectory import Trajectory
 
 EVER = (-(2**63), 2**63 - 1)
 """Times at which a static transform is known."""
@@ -25,42 +24,24 @@ class StampedTransform(NamedTuple):
     static: bool
 
 
-@dataclass(slots=True)
-class _Samples:
-    """What was said about one child, in the order of the recording."""
-
-    stamps_ns: list[int] = field(default_factory=list)
-    quaternions: list[tuple] = field(default_factory=list)
-    translations: list[tuple] = field(default_factory=list)
-
-    def add(self, transform: StampedTransform) -> None:
-        self.stamps_ns.append(transform.stamp_ns)
-        self.quaternions.append(transform.quaternion_xyzw)
-        self.translations.append(transform.translation_m)
-
-
 class TfTree:
     """Looks up transforms between any two frames at a time; never changes."""
 
     def __init__(self, transforms: Iterable[StampedTransform] = ()) -> None:
         """Of a child that has both, the moving transforms count; of static ones, the last."""
         self._parents: dict[str, list[str]] = {}
-        moving: dict[str, _Samples] = {}
-        static: dict[str, StampedTransform] = {}
+        self._moving: dict[str, list[StampedTransform]] = {}
+        self._trajectories: dict[str, Trajectory] = {}
+        self._static: dict[str, StampedTransform] = {}
         for transform in transforms:
             parent, child = _plain(transform.parent), _plain(transform.child)
             parents = self._parents.setdefault(child, [])
             if parent not in parents:
                 parents.append(parent)
             if transform.static:
-                static[child] = transform
+                self._static[child] = transform
             else:
-                moving.setdefault(child, _Samples()).add(transform)
-        self._static = static
-        self._moving = {
-            child: Trajectory.from_samples(samples.stamps_ns, samples.quaternions, samples.translations)
-            for child, samples in moving.items()
-        }
+                self._moving.setdefault(child, []).append(transform)
 
     @property
     def frames(self) -> tuple[str, ...]:
@@ -99,7 +80,7 @@ class TfTree:
     def coverage(self, target: str, source: str) -> tuple[int, int]:
         """First and last time (ns) at which `lookup` knows the answer; EVER for a static one."""
         trajectories = [
-            self._moving[child]
+            self._trajectory(child)
             for side in self._path(target, source)
             for child in side
             if child in self._moving
@@ -130,17 +111,27 @@ class TfTree:
         """From the first of `children` to the parent of the last one."""
         pose = SE3.identity()
         for child in children:
-            pose = self._parent_from(child, stamp_ns) @ pose
+            if child in self._moving:
+                pose = self._trajectory(child).pose(stamp_ns) @ pose
+            else:
+                pose = _parent_from_child(self._static[child]) @ pose
         return pose
 
-    def _parent_from(self, child: str, stamp_ns: int) -> SE3:
-        try:
-            if child in self._moving:
-                return self._moving[child].at(stamp_ns)
-            transform = self._static[child]
-            return SE3.from_quaternion(transform.quaternion_xyzw, transform.translation_m)
-        except CalibrationError as error:
-            raise CalibrationError(f"TF: the transform of '{child}': {error}") from error
+    def _trajectory(self, child: str) -> Trajectory:
+        """Of a moving child; made when it is first asked for, since few frames of a robot ever are."""
+        if child not in self._trajectories:
+            samples = self._moving[child]
+            self._trajectories[child] = Trajectory.from_poses(
+                [sample.stamp_ns for sample in samples], [_parent_from_child(sample) for sample in samples]
+            )
+        return self._trajectories[child]
+
+
+def _parent_from_child(transform: StampedTransform) -> SE3:
+    try:
+        return SE3.from_quaternion(transform.quaternion_xyzw, transform.translation_m)
+    except CalibrationError as error:
+        raise CalibrationError(f"TF: the transform of '{_plain(transform.child)}': {error}") from error
 
 
 def _plain(frame: str) -> str:

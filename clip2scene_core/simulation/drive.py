@@ -9,11 +9,11 @@ from clip2scene_core.errors import ConfigError
 from clip2scene_core.geometry import SE3, Camera
 from clip2scene_core.simulation.camera import Rendering, Weather, pinhole, render
 from clip2scene_core.simulation.lidar import LIDARS, LidarModel, sweep
-from clip2scene_core.simulation.motion import Trajectory
 from clip2scene_core.simulation.roads import Curve
 from clip2scene_core.simulation.scene import Actor
 from clip2scene_core.simulation.town import Town
 from clip2scene_core.simulation.traffic import trajectory_on
+from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import LidarScan, SemanticLabels
 
 _STEP_S = 0.1
@@ -66,7 +66,7 @@ class SimulatedDrive:
         rng = np.random.default_rng([seed, 2])
         self.world_from_base = _ego_trajectory(self.town, duration_s, rng)
         """Of the vehicle over time."""
-        self.actors = clear_of(self.town.actors, self.world_from_base, self.world_from_base.times_ns)
+        self.actors = clear_of(self.town.actors, self.world_from_base, self.world_from_base.stamps_ns)
         self._scene = self.town.scene().keeping(self.actors)
         self.weather = Weather.random(rng)
         self.base_from_lidar = SE3.from_rotation_translation(

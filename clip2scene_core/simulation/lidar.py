@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clip2scene_core.simulation.meshes import Material
-from clip2scene_core.simulation.motion import Trajectory
 from clip2scene_core.simulation.scene import Hits, Scene
+from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import LidarScan, SemanticLabels
 
 _SECOND_NS = 1_000_000_000

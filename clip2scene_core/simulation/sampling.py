@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation
 from clip2scene_core.geometry import SE3
 from clip2scene_core.simulation.drive import clear_of
 from clip2scene_core.simulation.lidar import LIDARS, LidarModel, sweep
-from clip2scene_core.simulation.motion import Trajectory
 from clip2scene_core.simulation.town import Town
 from clip2scene_core.simulation.traffic import trajectory_on
+from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import LidarScan, SemanticLabels
 
 _MAX_RAYS = 160_000
@@ -126,4 +126,4 @@ def _short_way(
     headings = heading + yaw_rate * step_s * np.arange(2)
     ways = xy + speed_mps * step_s * np.arange(2)[:, None] * np.array([np.cos(heading), np.sin(heading)])
     way = trajectory_on(town.surface, ways, headings, step_s)
-    return replace(way, times_ns=way.times_ns + int(start_s * 1e9))
+    return replace(way, stamps_ns=way.stamps_ns + int(start_s * 1e9))

@@ -13,7 +13,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from clip2scene_core.simulation.meshes import Mesh
-from clip2scene_core.simulation.motion import Trajectory
+from clip2scene_core.trajectory import Trajectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

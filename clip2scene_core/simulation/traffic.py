@@ -9,10 +9,10 @@ import numpy as np
 from clip2scene_core.simulation import cars, lorries, machines, people
 from clip2scene_core.simulation.lots import Kerbside
 from clip2scene_core.simulation.meshes import Mesh
-from clip2scene_core.simulation.motion import Trajectory
 from clip2scene_core.simulation.plan import Plan, Surface
 from clip2scene_core.simulation.scene import Actor
 from clip2scene_core.simulation.styles import Style
+from clip2scene_core.trajectory import Trajectory
 
 _STEP_S = 0.25
 
@@ -44,9 +44,9 @@ def trajectory_on(surface: Surface, xy: np.ndarray, heading: np.ndarray, step_s:
     up = np.cross(forward, side)
     up /= np.linalg.norm(up, axis=1, keepdims=True)
     rotations = np.stack([forward, np.cross(up, forward), up], axis=2)
-    times_ns = np.round(np.arange(len(xy)) * step_s * 1e9).astype(np.int64)
+    stamps_ns = np.round(np.arange(len(xy)) * step_s * 1e9).astype(np.int64)
     height = (front + back + port + starboard) / 4
-    return Trajectory(times_ns=times_ns, rotations=rotations, translations=np.column_stack([xy, height]))
+    return Trajectory(stamps_ns=stamps_ns, rotations=rotations, translations=np.column_stack([xy, height]))
 
 
 def progress_m(speed_mps: float, duration_s: float, rng: np.random.Generator) -> np.ndarray:

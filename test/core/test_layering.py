@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = {
     "config", "errors", "geometry", "ground", "images", "labels", "pointcloud2", "stamps",
-    "types", "voxels", "writing",
+    "trajectory", "types", "voxels", "writing",
 }  # fmt: skip
 EDGES = {"build", "checkpoint", "cli", "evaluation", "inference", "training"}
 LAYERS = (

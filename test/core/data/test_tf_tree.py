@@ -1,17 +1,12 @@
-"""Trajectories and the TF tree against SciPy and chains worked out by hand."""
+"""The TF tree against chains worked out by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation, Slerp
 
 from clip2scene_core.data.tf_tree import EVER, StampedTransform, TfTree
-from clip2scene_core.data.trajectory import Trajectory
 from clip2scene_core.errors import CalibrationError
-from clip2scene_core.geometry import SE3
 
 NO_TURN = (0.0, 0.0, 0.0, 1.0)
 QUARTER_LEFT = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))
@@ -38,35 +33,6 @@ def vehicle() -> TfTree:
             static("map", "odom", (0, 0, 5)),
         ]
     )
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 1000), min_size=2, max_size=6, unique=True), st.integers(-50, 1050), st.data())
-def test_trajectories_interpolate_as_scipy_does(stamps, at, data):
-    small = st.tuples(*[st.floats(-0.8, 0.8)] * 3)
-    vectors = np.array([data.draw(small) for _ in stamps])
-    translations = np.array([data.draw(small) for _ in stamps])
-    rotations = Rotation.from_rotvec(vectors)
-    pose = Trajectory.from_samples(stamps, rotations.as_quat(), translations).at(at)
-    order = np.argsort(stamps)
-    times = np.array(stamps)[order]
-    clamped = np.clip(at, times[0], times[-1])
-    expected = Slerp(times, rotations[order])(clamped)
-    assert (Rotation.from_matrix(pose.rotation).inv() * expected).magnitude() < 1e-5
-    for axis in range(3):
-        assert pose.translation[axis] == pytest.approx(np.interp(clamped, times, translations[order, axis]))
-
-
-def test_two_samples_of_one_time_are_no_division_by_zero():
-    trajectory = Trajectory.from_samples([5, 5, 7], [NO_TURN] * 3, [(0, 0, 0), (1, 0, 0), (3, 0, 0)])
-    assert [trajectory.at(stamp).translation[0] for stamp in (5, 6, 7)] == [1, 2, 3]
-
-
-def test_poses_survive_the_way_through_a_trajectory():
-    poses = [SE3.from_yaw(0.3, np.array([1.0, 2, 3])), SE3.from_yaw(-2.0, np.array([4.0, 5, 6]))]
-    trajectory = Trajectory.from_poses([10, 20], poses)
-    np.testing.assert_allclose(trajectory.at(20).matrix, poses[1].matrix, atol=1e-12)
-    assert (trajectory.first_ns, trajectory.last_ns) == (10, 20)
 
 
 def test_static_siblings(vehicle):

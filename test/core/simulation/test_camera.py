@@ -9,8 +9,8 @@ from clip2scene_core.errors import CalibrationError
 from clip2scene_core.geometry import SE3, Camera
 from clip2scene_core.simulation.camera import Weather, pinhole, render
 from clip2scene_core.simulation.meshes import Material, Mesh
-from clip2scene_core.simulation.motion import Trajectory
 from clip2scene_core.simulation.scene import Actor, Scene
+from clip2scene_core.trajectory import Trajectory
 
 BUILDING, CAR = 5, 13
 WEATHER = Weather(sun=np.array([0.0, 0.0, -1.0]), sunlight=0.5, visibility_m=1e9)
@@ -52,7 +52,9 @@ def test_light_colour_and_shadow() -> None:
 
 def test_the_camera_sees_a_moving_object_at_its_own_stamp() -> None:
     poses = [SE3.from_yaw(0.0, np.array([x, 0.0, 0.0])) for x in (0.0, 4.0)]
-    actor = Actor(mesh=plate((-1, -1), (1, 1), 10.0, CAR), trajectory=Trajectory.of_poses([0, 10**9], poses))
+    actor = Actor(
+        mesh=plate((-1, -1), (1, 1), 10.0, CAR), trajectory=Trajectory.from_poses([0, 10**9], poses)
+    )
     scene = Scene(plate((-90, -90), (90, 90), 50.0, BUILDING), (actor,))
     picture = render(scene, pinhole(200, 100, 90.0), SE3.identity(), 250_000_000, WEATHER)
     column = np.nonzero(picture.class_id == CAR)[1]

@@ -10,8 +10,8 @@ import pytest
 from clip2scene_core.geometry import SE3
 from clip2scene_core.simulation.lidar import LIDARS, LidarModel, sweep
 from clip2scene_core.simulation.meshes import Material, Mesh
-from clip2scene_core.simulation.motion import Trajectory
 from clip2scene_core.simulation.scene import Actor, Scene
+from clip2scene_core.trajectory import Trajectory
 
 ROAD, BUILDING, CAR = 1, 5, 13
 SECOND_NS = 1_000_000_000
@@ -53,7 +53,7 @@ def at_height(height_m: float) -> Trajectory:
 def moving(velocity_mps: np.ndarray, yaw_rate: float = 0.0) -> Trajectory:
     """From the origin at time 0, for a second, in steps short enough to be exact."""
     times_s = np.linspace(0.0, 1.0, 21)
-    return Trajectory.of_poses(
+    return Trajectory.from_poses(
         (times_s * SECOND_NS).astype(np.int64),
         [SE3.from_yaw(yaw_rate * t, velocity_mps * t) for t in times_s],
     )

@@ -1,4 +1,7 @@
-"""Motion of a rigid body over time: the ego vehicle, its sensors and everything else that moves."""
+"""Motion of a rigid body over time: vehicles, their sensors and everything else that moves.
+
+Shapes: T known poses, Q times asked for.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +16,42 @@ from clip2scene_core.geometry import SE3
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trajectory:
-    """Poses world_from_body at increasing times; between them slerp and linear, outside the nearest one."""
+    """Poses world_from_body, T > 0; between their times slerp and linear, outside the nearest one."""
 
-    times_ns: np.ndarray
-    """(T,) int64."""
+    stamps_ns: np.ndarray
+    """(T,) int64, each later than the one before."""
     rotations: np.ndarray
     """(T, 3, 3) float64."""
     translations: np.ndarray
     """(T, 3) float64, metres."""
 
     @classmethod
-    def of_poses(cls, times_ns: Sequence[int], poses: Sequence[SE3]) -> Trajectory:
-        """From one pose per time."""
+    def from_poses(cls, stamps_ns: Sequence[int], poses: Sequence[SE3]) -> Trajectory:
+        """From one pose per time, in any order; of several at the same time the last counts."""
+        by_stamp = dict(zip(stamps_ns, poses, strict=True))
+        stamps = sorted(by_stamp)
         return cls(
-            times_ns=np.asarray(times_ns, np.int64),
-            rotations=np.stack([p.rotation for p in poses]),
-            translations=np.stack([p.translation for p in poses]),
+            stamps_ns=np.array(stamps, np.int64),
+            rotations=np.stack([by_stamp[stamp].rotation for stamp in stamps]),
+            translations=np.stack([by_stamp[stamp].translation for stamp in stamps]),
         )
 
     @classmethod
     def standing(cls, pose: SE3) -> Trajectory:
         """The same pose at all times."""
-        return cls.of_poses([0], [pose])
+        return cls.from_poses([0], [pose])
+
+    @property
+    def first_ns(self) -> int:
+        return int(self.stamps_ns[0])
+
+    @property
+    def last_ns(self) -> int:
+        return int(self.stamps_ns[-1])
 
     def at(self, times_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rotations (Q, 3, 3) and translations (Q, 3) at times (Q,)."""
-        if len(self.times_ns) == 1:
+        if len(self.stamps_ns) == 1:
             count = len(times_ns)
             return np.repeat(self.rotations, count, axis=0), np.repeat(self.translations, count, axis=0)
         before, fraction = self._between(times_ns)
@@ -50,7 +63,7 @@ class Trajectory:
 
     def positions(self, times_ns: np.ndarray) -> np.ndarray:
         """(Q, 3) translations at times (Q,)."""
-        if len(self.times_ns) == 1:
+        if len(self.stamps_ns) == 1:
             return np.repeat(self.translations, len(times_ns), axis=0)
         before, fraction = self._between(times_ns)
         start = self.translations[before]
@@ -58,12 +71,12 @@ class Trajectory:
 
     def _between(self, times_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The sample before each time, and how far (0..1) it is to the next one."""
-        times_ns = np.clip(np.asarray(times_ns, np.int64), self.times_ns[0], self.times_ns[-1])
+        times_ns = np.clip(np.asarray(times_ns, np.int64), self.stamps_ns[0], self.stamps_ns[-1])
         before = np.clip(
-            np.searchsorted(self.times_ns, times_ns, side="right") - 1, 0, len(self.times_ns) - 2
+            np.searchsorted(self.stamps_ns, times_ns, side="right") - 1, 0, len(self.stamps_ns) - 2
         )
-        step_ns = self.times_ns[before + 1] - self.times_ns[before]
-        return before, (times_ns - self.times_ns[before]) / step_ns
+        step_ns = self.stamps_ns[before + 1] - self.stamps_ns[before]
+        return before, (times_ns - self.stamps_ns[before]) / step_ns
 
     def pose(self, time_ns: int) -> SE3:
         """world_from_body at one time."""
@@ -73,7 +86,7 @@ class Trajectory:
     def mounted(self, body_from_sensor: SE3) -> Trajectory:
         """The trajectory of something fixed to this body."""
         return Trajectory(
-            times_ns=self.times_ns,
+            stamps_ns=self.stamps_ns,
             rotations=self.rotations @ body_from_sensor.rotation,
             translations=self.rotations @ body_from_sensor.translation + self.translations,
         )
