@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,32 @@ def open_source(kind: str, root: Path | str | None = None, **options: Any) -> Fr
     if unknown := [name for name in options if name not in known]:
         raise ConfigError(f"source {kind} has no option '{unknown[0]}'; it has {', '.join(known) or 'none'}")
     return build(*positional, **options)
+
+
+def parse_options(kind: str, root: Path | str | None, settings: Iterable[str]) -> dict[str, Any]:
+    """Options for open_source from `key=value` texts; the items of a list are separated by commas.
+
+    Texts stay what they are (a sequence 00 is no number); an unknown key is left for open_source to refuse.
+    Raises ConfigError for a text without `=`, or no number where one is expected.
+    """
+    known = inspect.signature(_builder(kind, root)).parameters
+    options = {}
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise ConfigError(f"option '{setting}' must read key=value, such as sweeps=2")
+        expected = str(known[key].annotation) if key in known else "str"
+        try:
+            options[key] = _typed(text.strip(), expected)
+        except ValueError as error:
+            raise ConfigError(f"option {key} of {kind} must be of type {expected}, got '{text}'") from error
+    return options
+
+
+def _typed(text: str, expected: str) -> Any:
+    if expected.startswith("Sequence"):
+        return [item for part in text.strip("[]").split(",") if (item := part.strip())]
+    return {"int": int, "float": float}.get(expected, str)(text)
 
 
 def _builder(kind: str, root: Path | str | None) -> Callable[..., FrameSource]:

@@ -45,9 +45,7 @@ class FirstFrames:
         return self._count
 
     def __getitem__(self, index: int) -> Frame:
-        if index >= self._count:
-            raise IndexError(index)
-        return self._source[index]
+        return self._source[range(self._count)[index]]
 
     def mounting(self, index: int) -> Mapping[str, SE3]:
-        return self._source.mounting(index)
+        return self._source.mounting(range(self._count)[index])

@@ -6,6 +6,7 @@ import pytest
 
 from clip2scene_core.data import open_source
 from clip2scene_core.data.bag_writer import write_bag
+from clip2scene_core.data.open import parse_options
 from clip2scene_core.data.source import FirstFrames
 from clip2scene_core.errors import ConfigError, DataError
 
@@ -37,6 +38,29 @@ def test_unknown_kinds_options_and_roots_are_named(tmp_path):
 def test_the_first_frames_of_a_source(kitti_raw):
     first = FirstFrames(open_source("kitti-raw", kitti_raw), 2)
     assert [frame.scan.stamp_ns for frame in first] == [1_000_000_000, 1_100_000_000]
+    assert first[-1].scan.stamp_ns == 1_100_000_000
     assert first.camera_names == ("image_02",)
     assert set(first.mounting(0)) == {"velodyne", "image_02"}
     assert len(FirstFrames(open_source("kitti-raw", kitti_raw), 9)) == 3
+
+
+def test_options_are_read_from_text_as_the_kind_takes_them(semantic_kitti, kitti_raw):
+    options = parse_options("semantic-kitti", semantic_kitti, ["sequences=00", "sweeps=2", "cameras=[]"])
+    assert options == {"sequences": ["00"], "sweeps": 2, "cameras": []}
+    source = open_source("semantic-kitti", semantic_kitti, **options)
+    assert (len(source), len(source[2].sweeps), source.camera_names) == (3, 2, ())
+    assert parse_options("semantic-kitti", semantic_kitti, ["sequences=[00, 11]"])["sequences"] == [
+        "00",
+        "11",
+    ]
+    assert parse_options("kitti-raw", kitti_raw, ["drive=0001"]) == {"drive": "0001"}
+    assert parse_options("rosbag", kitti_raw, ["image_slop_ms=2.5"]) == {"image_slop_ms": 2.5}
+
+
+def test_options_that_cannot_be_read(kitti_raw):
+    with pytest.raises(ConfigError, match="option 'sweeps' must read key=value"):
+        parse_options("kitti-raw", kitti_raw, ["sweeps"])
+    with pytest.raises(ConfigError, match="option sweeps of kitti-raw must be of type int, got 'many'"):
+        parse_options("kitti-raw", kitti_raw, ["sweeps=many"])
+    with pytest.raises(ConfigError, match="kitti-raw has no option 'sweep'; it has drive"):
+        open_source("kitti-raw", kitti_raw, **parse_options("kitti-raw", kitti_raw, ["sweep=1"]))

@@ -1,0 +1,551 @@
+"""The command line on tiny recordings: what it writes, what it says, and how it fails."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from rich.console import Console
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from clip2scene_core import checkpoint as checkpoints
+from clip2scene_core import cli
+from clip2scene_core.config import RunConfig, load
+from clip2scene_core.data import open_source
+from clip2scene_core.data.bag_reader import BagReader
+from clip2scene_core.data.bag_writer import new_bag
+from clip2scene_core.data.ros_types import typestore
+from clip2scene_core.inference import SemanticSegmenter
+from clip2scene_core.simulation import sweeps
+from clip2scene_core.simulation.sampling import TrainingSweep
+from clip2scene_core.types import LidarScan, SemanticLabels
+
+ROOT = Path(__file__).resolve().parents[2]
+SCANS = 3
+STREET_OF_RAW = {40: "road", 44: "road", 50: "building", 10: "car", 0: None}
+"""What the SemanticKITTI ids of `street_recording` are called in `street`."""
+
+
+def run(*arguments: object):
+    """The result of `clip2scene ARGUMENTS`; fails with its output where it does not end well."""
+    done = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    assert done.exit_code == 0, f"{arguments}: {done.output}\n{done.exception!r}"
+    assert done.stderr == ""
+    return done
+
+
+def error_of(*arguments: object, code: int = 1) -> str:
+    """The one line on stderr of a command that fails."""
+    done = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    assert done.exit_code == code, f"{arguments}: {done.output}\n{done.exception!r}"
+    assert done.stderr.endswith("\n") and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr.strip()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def street(scan: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, 4) with reflectance and raw SemanticKITTI ids (N,): a road, a house, a car, some unknown."""
+    rng = np.random.default_rng(scan)
+    road = rng.uniform((-10, -4, -1.8), (10, 4, -1.7), (200 + scan, 3))
+    house = rng.uniform((-10, 4, -1.8), (10, 4.3, 3), (100, 3))
+    car = rng.uniform((2, -3, -1.5), (6, -1.2, -0.2), (60, 3))
+    raw = np.repeat([40, 50, 10], [len(road), len(house), len(car)])
+    raw[::10], raw[1::10] = 0, np.where(raw[1::10] == 40, 44, raw[1::10])
+    xyz = np.concatenate([road, house, car])
+    return np.column_stack([xyz, np.full(len(xyz), 0.25)]).astype(np.float32), raw
+
+
+@pytest.fixture(scope="module")
+def kitti(tmp_path_factory) -> Path:
+    """A SemanticKITTI of one labelled sequence without cameras."""
+    root = tmp_path_factory.mktemp("kitti")
+    for name in ("velodyne", "labels"):
+        (root / "sequences/00" / name).mkdir(parents=True)
+    for scan in range(SCANS):
+        points, raw = street(scan)
+        points.astype("<f4").tofile(root / f"sequences/00/velodyne/{scan:06d}.bin")
+        raw.astype("<u4").tofile(root / f"sequences/00/labels/{scan:06d}.label")
+    return root
+
+
+@pytest.fixture(scope="module")
+def bag(kitti, tmp_path_factory) -> Path:
+    """The same recording, with ground truth, as a bag."""
+    path = tmp_path_factory.mktemp("bag") / "drive"
+    run("convert", "semantic-kitti", kitti, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def student(tiny_checkpoint, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("student") / "tiny.safetensors"
+    checkpoints.save(tiny_checkpoint, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def labelled(bag, student, tmp_path_factory):
+    """Folder and output of `clip2scene label` of the bag."""
+    out = tmp_path_factory.mktemp("labelled") / "out"
+    return out, run("label", "rosbag", bag, out, "--checkpoint", student).stdout
+
+
+@pytest.fixture
+def copied(bag, tmp_path) -> Callable[[dict[str, list[str]]], Path]:
+    """Makes a copy of the bag in which these topics have other names, several, or are left out."""
+
+    def copy(renamed: dict[str, list[str]]) -> Path:
+        reader, connections = BagReader(bag), {}
+        with new_bag(tmp_path / "copy") as writer:
+            for topic, logged_ns, raw in reader.raw(list(reader.types)):
+                for name in renamed.get(topic, [topic]):
+                    if name not in connections:
+                        connections[name] = writer.add_connection(
+                            name, reader.types[topic], typestore=typestore()
+                        )
+                    writer.write(connections[name], logged_ns, raw)
+        return tmp_path / "copy"
+
+    return copy
+
+
+class TestHelp:
+    def test_every_option_is_explained(self):
+        for name, command in typer.main.get_command(cli.app).commands.items():
+            assert command.help, name
+            for parameter in command.params:
+                assert getattr(parameter, "help", "an argument"), f"{name} {parameter.name}"
+
+    def test_fits_into_80_columns(self, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "80")
+        for name in [None, *typer.main.get_command(cli.app).commands]:
+            text = run(*filter(None, [name, "--help"])).stdout
+            assert max(map(len, text.splitlines())) <= 80, name
+            assert "…" not in text, name
+
+    def test_version_is_that_of_the_package(self):
+        version = ElementTree.parse(ROOT / "package.xml").findtext("version")
+        assert run("--version").stdout == f"clip2scene {version}\n"
+
+
+class TestInspect:
+    def test_says_what_a_recording_holds(self, kitti):
+        text = run("inspect", "semantic-kitti", kitti).stdout
+        assert "frames        3" in text
+        assert "first scan    360 points, frame 'velodyne'" in text
+        assert "columns       xyz, intensity" in text
+        assert "ground truth  semantic_kitti" in text
+        assert "note          sequence 00 has no poses.txt: all its scans have the same pose" in text
+
+    def test_takes_options_of_the_recording(self, bag, kitti):
+        assert (
+            "frames        3" in run("inspect", "rosbag", bag, "--with", "points_topic=/lidar/points").stdout
+        )
+        assert "has no sequence '8'" in error_of("inspect", "semantic-kitti", kitti, "--with", "sequences=8")
+
+    def test_a_bag_without_tf_says_so(self, copied):
+        text = " ".join(run("inspect", "rosbag", copied({"/tf": [], "/tf_static": []})).stdout.split())
+        assert "TF does not say how 'velodyne' moves: all scans have the same pose" in text
+
+
+class TestConvert:
+    def test_a_bag_has_every_point_and_its_truth(self, bag):
+        source = open_source("rosbag", bag)
+        assert len(source) == SCANS
+        names_of = {c.id: c.name for c in source.label_set.classes} | {source.label_set.ignore_id: None}
+        kitti_names = {40: "road", 44: "parking", 50: "building", 10: "car", 0: None}
+        for index in range(SCANS):
+            points, raw = street(index)
+            np.testing.assert_array_equal(source[index].scan.xyz, points[:, :3])
+            np.testing.assert_array_equal(source[index].scan.intensity, points[:, 3])
+            truth = [names_of[id] for id in source[index].labels.class_id.tolist()]
+            assert truth == [kitti_names[id] for id in raw.tolist()]
+
+    def test_only_the_first_frames(self, bag, tmp_path):
+        text = run("convert", "rosbag", bag, tmp_path / "short", "--frames", 2).stdout
+        assert len(open_source("rosbag", tmp_path / "short")) == 2
+        assert f"wrote {tmp_path / 'short'}\n" in text, "on one line, however long"
+
+    def test_a_bag_is_replaced_only_when_asked(self, bag, kitti, tmp_path):
+        out = tmp_path / "bag"
+        run("convert", "rosbag", bag, out, "--frames", 1)
+        assert f"{out} exists" in error_of("convert", "semantic-kitti", kitti, out)
+        assert len(open_source("rosbag", out)) == 1
+        run("convert", "semantic-kitti", kitti, out, "--overwrite")
+        assert len(open_source("rosbag", out)) == SCANS
+        assert names(tmp_path) == ["bag"]
+
+    def test_a_recording_is_never_replaced_by_what_is_made_of_it(self, bag, student, tmp_path):
+        recording = tmp_path / "labelled"
+        run("convert", "rosbag", bag, recording)
+        before = {path.name: path.read_bytes() for path in recording.iterdir()}
+        for arguments in (
+            ("convert", "rosbag", recording, tmp_path / "." / "labelled", "--overwrite"),
+            ("label", "rosbag", recording, tmp_path, "--checkpoint", student),
+        ):
+            assert "is the recording itself" in error_of(*arguments)
+        assert {path.name: path.read_bytes() for path in recording.iterdir()} == before
+
+    def test_an_interruption_leaves_nothing(self, bag, tmp_path, monkeypatch):
+        def interrupted(self, index):
+            if index == 1:
+                raise KeyboardInterrupt
+            return read(self, index)
+
+        source = type(open_source("rosbag", bag))
+        read = source.__getitem__
+        monkeypatch.setattr(source, "__getitem__", interrupted)
+        assert error_of("convert", "rosbag", bag, tmp_path / "bag", code=130) == "interrupted"
+        assert names(tmp_path) == []
+
+
+class TestLabel:
+    def test_leaves_a_bag_a_summary_and_a_picture(self, labelled):
+        out, text = labelled
+        assert names(out) == ["labelled", "picture.png", "summary.json"]
+        assert f"wrote labelled, summary.json and picture.png to {out}\n" in text
+        assert "3 labelled" in text
+        with Image.open(out / "picture.png") as picture:
+            picture.load()
+            assert picture.width > 1000
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["scans"] == SCANS
+        assert summary["stage_ms"].keys() == {"voxelise", "network", "classify"}
+        assert all(ms > 0 for ms in summary["stage_ms"].values())
+
+    def test_every_row_has_a_class_of_the_student(self, labelled, bag, tiny_checkpoint):
+        out, _ = labelled
+        before, after = open_source("rosbag", bag), open_source("rosbag", out / "labelled")
+        assert after.label_set.names == tiny_checkpoint.label_set.names
+        given = set()
+        for index in range(SCANS):
+            np.testing.assert_array_equal(after[index].scan.xyz, before[index].scan.xyz)
+            assert after[index].scan.stamp_ns == before[index].scan.stamp_ns
+            assert after[index].scan.frame_id == "velodyne"
+            assert 0 < after[index].labels.probability.min() <= after[index].labels.probability.max() <= 1
+            given |= set(after[index].labels.class_id.tolist())
+        assert given <= set(after.label_set.ids.tolist()) and len(given) > 1
+
+    def test_earlier_results_are_replaced(self, bag, student, tmp_path):
+        for frames in (2, 1):
+            run("label", "rosbag", bag, tmp_path, "--checkpoint", student, "--frames", frames)
+            assert len(open_source("rosbag", tmp_path / "labelled")) == frames
+        assert names(tmp_path) == ["labelled", "picture.png", "summary.json"]
+
+    def test_an_interruption_leaves_nothing(self, bag, student, tmp_path, monkeypatch):
+        def interrupted(self, frame, stages):
+            if frame.scan.stamp_ns > 0:
+                raise KeyboardInterrupt
+            return segment(self, frame, stages)
+
+        segment = SemanticSegmenter.segment
+        monkeypatch.setattr(SemanticSegmenter, "segment", interrupted)
+        out = tmp_path / "out"
+        assert error_of("label", "rosbag", bag, out, "--checkpoint", student, code=130) == "interrupted"
+        assert names(out) == []
+
+
+class TestEvaluate:
+    def test_the_figures_are_those_of_a_count(self, labelled, bag, student, tmp_path):
+        """Predictions as `label` wrote them, truth as this file made it."""
+        json_file = tmp_path / "figures" / "of.json"
+        arguments = ("evaluate", "rosbag", bag, "--checkpoint", student, "--json", json_file)
+        text = run(*arguments, "--more-than", 150).stdout
+        source = open_source("rosbag", labelled[0] / "labelled")
+        name_of = {c.id: c.name for c in source.label_set.classes}
+        predicted = np.array([name_of[id] for frame in source for id in frame.labels.class_id.tolist()])
+        truth = np.array([STREET_OF_RAW[id] for scan in range(SCANS) for id in street(scan)[1].tolist()])
+        known = truth != None  # noqa: E711 - element by element
+        predicted, truth = predicted[known], truth[known]
+
+        figures = json.loads(json_file.read_text())
+        for name in source.label_set.names:
+            union = ((truth == name) | (predicted == name)).sum()
+            iou = ((truth == name) & (predicted == name)).sum() / union if union else None
+            assert figures["iou"][name] == (None if iou is None else pytest.approx(iou, abs=1e-4)), name
+            assert figures["points_of_class"][name] == (truth == name).sum()
+        assert (truth == "car").sum() > 150
+        mean = np.mean([figures["iou"][name] for name in ("road", "building", "car")])
+        assert figures["miou"] == pytest.approx(mean, abs=1e-4)
+        assert figures["accuracy"] == pytest.approx((truth == predicted).mean(), abs=1e-4)
+        assert (figures["frames"], figures["points"]) == (SCANS, known.sum())
+        assert (figures["label_set"], figures["checkpoint"]) == ("street", str(student))
+
+        row = next(line.split() for line in text.splitlines() if "building" in line)
+        assert f"{100 * figures['iou']['building']:.1f}" in row
+        assert f"mIoU {100 * mean:.1f} % over classes with more than 150 points, 3 scans" in text
+        assert names(json_file.parent) == ["of.json"]
+
+    def test_classes_of_few_points_are_not_in_the_mean(self, kitti, student):
+        text = run("evaluate", "semantic-kitti", kitti, "--checkpoint", student).stdout
+        assert "mIoU - % over classes with more than 1,000 points" in text
+
+    def test_settings_reach_the_student(self, kitti, student, tmp_path):
+        answers = []
+        for share in (0, 1):
+            file = tmp_path / f"{share}.json"
+            settings = ("--set", f"scan_statistics={share}", "--json", file)
+            run("evaluate", "semantic-kitti", kitti, "--checkpoint", student, *settings)
+            answers.append(json.loads(file.read_text())["confusion"])
+        assert answers[0] != answers[1]
+
+    def test_a_recording_without_truth(self, kitti, student, tmp_path):
+        bare = tmp_path / "sequences" / "11"
+        bare.mkdir(parents=True)
+        (bare / "velodyne").symlink_to(kitti / "sequences" / "00" / "velodyne")
+        file = tmp_path / "figures.json"
+        arguments = ("evaluate", "semantic-kitti", tmp_path, "--checkpoint", student, "--json", file)
+        assert "the recording has no ground truth" in error_of(*arguments)
+        assert not file.exists()
+
+    def test_predictions_are_no_truth(self, labelled, student):
+        error = error_of("evaluate", "rosbag", labelled[0] / "labelled", "--checkpoint", student)
+        assert "are predictions, no ground truth" in error
+
+
+class TestSimulate:
+    def test_writes_a_town_once_and_inspects_it(self, tmp_path):
+        arguments = ("simulate", tmp_path, "--towns", 1, "--sweeps", 1, "--first-seed", 3)
+        run(*arguments)
+        assert names(tmp_path) == ["town_000003.npz"]
+        written = (tmp_path / "town_000003.npz").stat()
+        run(*arguments)
+        assert (tmp_path / "town_000003.npz").stat() == written, "simulated twice"
+        text = run("inspect", "simulated", tmp_path).stdout
+        assert "frames        1" in text and "ground truth  town" in text
+
+    def test_an_interruption_leaves_whole_towns_only(self, tmp_path, monkeypatch):
+        def interrupted(file, **columns):
+            Path(file).write_bytes(b"half")
+            raise KeyboardInterrupt
+
+        scan = LidarScan(
+            xyz=np.zeros((1, 3), np.float32),
+            intensity=np.zeros(1),
+            ring=np.zeros(1),
+            stamp_ns=0,
+            frame_id="lidar",
+        )
+        labels = SemanticLabels(class_id=np.ones(1, np.uint16))
+        sweep = TrainingSweep(scan=scan, labels=labels, sensor_height_m=1.8, lidar="VLP-16")
+        monkeypatch.setattr(sweeps, "random_sweeps", lambda seed, count: [sweep] * count)
+        run("simulate", tmp_path, "--towns", 1)
+        monkeypatch.setattr(np, "savez", interrupted)
+        assert error_of("simulate", tmp_path, "--towns", 2, code=130) == "interrupted"
+        assert names(tmp_path) == ["town_000000.npz"]
+
+
+TINY_RUN = (
+    "--set=student.variant=14",
+    "--set=student.width=0.05",
+    "--set=student.embedding_dim=16",
+    "--set=student.voxel_m=0.5",
+    "--set=training.steps=2",
+    "--set=training.batch=1",
+    "--set=training.loaders=0",
+    "--set=training.device=cpu",
+)
+
+
+class TestFinetune:
+    @pytest.fixture(autouse=True)
+    def lightning(self):
+        pytest.importorskip("lightning", reason="lightning is not installed: clip2scene_ros[train]")
+
+    def finetune(self, kitti, folder) -> tuple:
+        return ("finetune", "semantic-kitti", kitti, folder, *TINY_RUN)
+
+    def test_an_interrupted_run_goes_on_and_its_checkpoint_labels(self, kitti, bag, tmp_path, monkeypatch):
+        from clip2scene_core.training import finetune as module
+
+        def interrupted(*arguments):
+            os.kill(os.getpid(), signal.SIGINT)
+            return entropy(*arguments)
+
+        entropy, out = module.cross_entropy, tmp_path / "run"
+        config = tmp_path / "wide.yaml"
+        config.write_text("student: {variant: 34}\ntraining: {learning_rate: 0.004}\n")
+        arguments = (*self.finetune(kitti, out), "--config", config)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "cross_entropy", interrupted)
+            assert error_of(*arguments, code=130) == "interrupted"
+        assert self.steps(out) == [1]
+        text = run(*arguments).stdout
+        assert self.steps(out) == [1, 2]
+        assert "2/2" in text and "lovasz" in text and f"wrote {out / 'student.safetensors'}\n" in text
+        saved = load(RunConfig, out / "config.yaml")
+        assert (saved.student.variant, saved.training.learning_rate) == (14, 0.004), "--set beats the file"
+        made = checkpoints.load(out / "student.safetensors")
+        assert made.training["command"].startswith("clip2scene ")
+        assert (made.training["scans"], made.training["steps"]) == (SCANS, 2)
+        assert f"{os.cpu_count()} CPU cores" in made.training["hardware"]
+        run("label", "rosbag", bag, tmp_path / "out", "--checkpoint", out / "student.safetensors")
+        assert "2/2" in run(*arguments).stdout, "a run that was finished before"
+        assert self.steps(out) == [1, 2]
+        other = error_of(*arguments, "--set", "training.seed=5")
+        assert "holds a run with another configuration" in other
+
+    def steps(self, folder: Path) -> list[int]:
+        return [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+    def test_a_missing_extra_is_named_with_its_brackets(self, kitti, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "lightning.fabric", None)
+        error = error_of(*self.finetune(kitti, tmp_path / "run"))
+        assert (
+            error == "error: lightning is not installed; install it with: pip install 'clip2scene_ros[train]'"
+        )
+
+    def test_an_unknown_setting_has_a_suggestion(self, kitti, tmp_path):
+        error = error_of(*self.finetune(kitti, tmp_path / "run"), "--set", "training.step=3")
+        assert error == "error: unknown setting 'training.step'; did you mean 'steps'?"
+        assert names(tmp_path) == []
+
+
+class TestErrors:
+    """Each is one line on stderr and exit code 1, see error_of."""
+
+    def test_recordings(self, kitti, tmp_path):
+        assert "source 'waymo' is unknown; known are nuscenes" in error_of("inspect", "waymo", kitti)
+        assert "nowhere does not exist" in error_of("inspect", "kitti-raw", tmp_path / "nowhere")
+        assert "clip2scene simulate" in error_of("inspect", "simulated", tmp_path)
+        assert "no metadata.yaml" in error_of("inspect", "rosbag", tmp_path)
+        assert "has no option 'sequence'; it has sequences" in error_of(
+            "inspect", "semantic-kitti", kitti, "--with", "sequence=00"
+        )
+
+    def test_a_recording_without_scans(self, tmp_path):
+        (tmp_path / "sequences/00/velodyne").mkdir(parents=True)
+        assert "has no numbered .bin files" in error_of("inspect", "semantic-kitti", tmp_path)
+
+    def test_bags_that_need_a_choice(self, copied, student, tmp_path):
+        path = copied({"/lidar/points": ["/front/points", "/rear/points"]})
+        for command in (("label", "rosbag", path, tmp_path / "out"), ("evaluate", "rosbag", path)):
+            error = error_of(*command, "--checkpoint", student)
+            assert "/front/points, /rear/points; choose one with points_topic=NAME" in error
+        chosen = ("--checkpoint", student, "--with", "points_topic=/rear/points", "--frames", 1)
+        run("label", "rosbag", path, tmp_path / "out", *chosen)
+
+    def test_a_fixed_frame_that_tf_does_not_know(self, copied, student, tmp_path):
+        path = copied({"/tf": [], "/tf_static": []})
+        arguments = ("label", "rosbag", path, tmp_path / "out", "--checkpoint", student)
+        error = error_of(*arguments, "--with", "fixed_frame=map")
+        assert "no transform from 'velodyne' to 'map'" in error
+        assert not (tmp_path / "out").exists()
+
+    def test_checkpoints(self, kitti, student, tmp_path):
+        with safe_open(student, framework="pt") as file:
+            header = json.loads(file.metadata()["clip2scene"])
+        future = tmp_path / "future.safetensors"
+        metadata = {"clip2scene": json.dumps(header | {"format_version": 99})}
+        save_file(load_file(student), future, metadata=metadata)
+        for path, error in (
+            (future, "format_version expected 1, got 99"),
+            (tmp_path / "none.safetensors", "none.safetensors does not exist"),
+            (kitti / "sequences/00/velodyne/000000.bin", "no readable safetensors file"),
+        ):
+            assert error in error_of("evaluate", "semantic-kitti", kitti, "--checkpoint", path)
+            arguments = ("label", "semantic-kitti", kitti, tmp_path / "out", "--checkpoint", path)
+            assert error in error_of(*arguments)
+        assert not (tmp_path / "out").exists()
+
+    def test_settings_and_label_sets(self, kitti, student):
+        arguments = ("evaluate", "semantic-kitti", kitti, "--checkpoint", student)
+        assert "did you mean 'threads'?" in error_of(*arguments, "--set", "thread=2")
+        assert "must read key=value" in error_of(*arguments, "--set", "threads")
+        assert "label set 'streets' is unknown" in error_of(*arguments, "--label-set", "streets")
+
+    def test_results_that_cannot_be_written(self, kitti, student, tmp_path):
+        (tmp_path / "file").write_text("no folder")
+        out = tmp_path / "file" / "out"
+        assert str(out.parent) in error_of("convert", "semantic-kitti", kitti, out)
+
+    def test_wrong_usage_has_exit_code_2(self, kitti):
+        done = CliRunner().invoke(cli.app, ["evaluate", "semantic-kitti", str(kitti), "--frame", "2"])
+        assert done.exit_code == 2 and "--frame" in done.stderr
+
+    def test_the_installed_command_exits_with_the_same_code(self, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "argv", ["clip2scene", "inspect", "waymo", "nowhere"])
+        with pytest.raises(SystemExit) as exit:
+            cli.main()
+        captured = capsys.readouterr()
+        assert (exit.value.code, captured.out) == (1, "")
+        assert captured.err.startswith("error: source 'waymo' is unknown")
+
+
+class Terminal(io.StringIO):
+    """What a terminal of 80 columns is sent, and its clock."""
+
+    now_s = 0.0
+
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self.getvalue().replace("\r", "\n").split("\n")]
+
+
+class TestProgress:
+    @pytest.fixture
+    def terminal(self, monkeypatch) -> Terminal:
+        made = Terminal()
+        shown = Console(
+            file=made,
+            force_terminal=True,
+            width=80,
+            color_system=None,
+            markup=False,
+            get_time=lambda: made.now_s,
+        )
+        monkeypatch.setattr(cli, "console", shown)
+        return made
+
+    def test_training_fits_into_80_columns(self, terminal):
+        with cli._progress("training", 1600) as report:
+            for step in range(1596, 1601):
+                report(step, "cross_entropy 1.234 lovasz 0.567")
+                terminal.now_s += 4.0
+        line = terminal.lines()[-2]
+        assert "1600/1600 4.0 s each" in line and line.endswith("cross_entropy 1.234 lovasz 0.567")
+        assert max(map(len, terminal.lines())) <= 80
+
+    def test_rates_above_one_a_second(self, terminal):
+        with cli._progress("labelling", 9) as report:
+            for done in range(1, 6):
+                report(done)
+                terminal.now_s += 0.4
+        assert "5/9 2.5/s 0:00:02" in terminal.lines()[-2], "what is left takes 4 x 0.4 s"
+
+    def test_a_total_that_is_not_known_yet(self, terminal):
+        with cli._progress("labelling") as report:
+            report(2)
+            report(3, total=4)
+        assert "3/4" in terminal.lines()[-2]
+        assert "/?" not in terminal.getvalue()
+
+    def test_a_total_that_is_never_known(self, terminal):
+        with cli._progress("labelling") as report:
+            report(2)
+        line = terminal.lines()[-2]
+        assert line.endswith(" 2") and "/" not in line
+
+    def test_a_second_pass_begins_again(self, terminal):
+        with cli._progress("labelling", 2) as report:
+            report(2, "one by one")
+            terminal.now_s += 60.0
+            report(1, "in real time", total=5)
+            terminal.now_s += 0.5
+            report(2, total=5)
+        line = terminal.lines()[-2]
+        assert "2/5 2.0/s" in line and line.endswith("in real time")
