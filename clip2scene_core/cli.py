@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -325,7 +325,7 @@ def _progress(what: str, total: int | None = None) -> Iterator[Callable[..., Non
     columns = (
         TextColumn(what),
         BarColumn(),
-        _Count(),
+        _Count(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[text]}"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -493,7 +494,8 @@ class Terminal(io.StringIO):
     now_s = 0.0
 
     def lines(self) -> list[str]:
-        return [line.rstrip() for line in self.getvalue().replace("\r", "\n").split("\n")]
+        text = re.sub(r"\x1b\[[?0-9]*[A-Za-z]", "", self.getvalue())
+        return [line.rstrip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
 
 
 class TestProgress:
@@ -516,7 +518,7 @@ class TestProgress:
             for step in range(1596, 1601):
                 report(step, "cross_entropy 1.234 lovasz 0.567")
                 terminal.now_s += 4.0
-        line = terminal.lines()[-2]
+        line = terminal.lines()[-1]
         assert "1600/1600 4.0 s each" in line and line.endswith("cross_entropy 1.234 lovasz 0.567")
         assert max(map(len, terminal.lines())) <= 80
 
@@ -525,19 +527,19 @@ class TestProgress:
             for done in range(1, 6):
                 report(done)
                 terminal.now_s += 0.4
-        assert "5/9 2.5/s 0:00:02" in terminal.lines()[-2], "what is left takes 4 x 0.4 s"
+        assert "5/9 2.5/s 0:00:02" in terminal.lines()[-1], "what is left takes 4 x 0.4 s"
 
     def test_a_total_that_is_not_known_yet(self, terminal):
         with cli._progress("labelling") as report:
             report(2)
             report(3, total=4)
-        assert "3/4" in terminal.lines()[-2]
+        assert "3/4" in terminal.lines()[-1]
         assert "/?" not in terminal.getvalue()
 
     def test_a_total_that_is_never_known(self, terminal):
         with cli._progress("labelling") as report:
             report(2)
-        line = terminal.lines()[-2]
+        line = terminal.lines()[-1]
         assert line.endswith(" 2") and "/" not in line
 
     def test_a_second_pass_begins_again(self, terminal):
@@ -547,5 +549,5 @@ class TestProgress:
             report(1, "in real time", total=5)
             terminal.now_s += 0.5
             report(2, total=5)
-        line = terminal.lines()[-2]
+        line = terminal.lines()[-1]
         assert "2/5 2.0/s" in line and line.endswith("in real time")
