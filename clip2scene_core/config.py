@@ -89,8 +89,8 @@ class InferenceConfig:
     checkpoint: str = setting("", "path of a .safetensors file; empty for the one of the package")
     device: str = setting("auto", "auto, cpu or cuda")
     engine: str = setting("auto", "sparse-convolution engine: auto, spconv or torch")
-    threads: int = setting(0, "CPU threads of the network; 0 leaves it to torch", least=0)
-    sweeps: int = setting(0, "earlier sweeps that vote on the labels of a scan", least=0)
+    threads: int = setting(0, "CPU threads of the network; 0 leaves it to torch", least=0, most=1024)
+    sweeps: int = setting(0, "earlier sweeps that vote on the labels of a scan", least=0, most=50)
     scan_statistics: float = setting(
         0.5,
         "share of the scan's own statistics in the normalisation layers, 0 (those of training) to 1",

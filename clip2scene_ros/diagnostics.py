@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from clip2scene_core.config import setting
-from clip2scene_core.errors import ConfigError
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -22,16 +21,20 @@ _RATE_WINDOW_S = 5.0
 class DiagnosticsConfig:
     """When the state of the node is reported, and what is worth a warning."""
 
-    period_s: float = setting(1.0, "time between two reports on /diagnostics")
-    latency_warn_ms: float = setting(500.0, "warn above this time from arrival of a scan to publication")
-    latency_error_ms: float = setting(5000.0, "error above this time from arrival of a scan to publication")
-    drop_warn_ratio: float = setting(0.5, "warn when more than this share of the scans was overtaken, 0..1")
-    silence_warn_s: float = setting(5.0, "warn when no scan has arrived for so long")
-    withheld_error_s: float = setting(5.0, "error when scans arrive but none was published for so long")
-
-    def __post_init__(self) -> None:
-        if self.period_s <= 0:
-            raise ConfigError(f"diagnostics.period_s must be above 0, got {self.period_s}")
+    period_s: float = setting(1.0, "time between two reports on /diagnostics", least=0.01, most=60.0)
+    latency_warn_ms: float = setting(
+        500.0, "warn above this time from arrival of a scan to publication", least=0.0, most=1e6
+    )
+    latency_error_ms: float = setting(
+        5000.0, "error above this time from arrival of a scan to publication", least=0.0, most=1e6
+    )
+    drop_warn_ratio: float = setting(
+        0.5, "warn when more than this share of the scans was overtaken", least=0.0, most=1.0
+    )
+    silence_warn_s: float = setting(5.0, "warn when no scan has arrived for so long", least=0.0, most=3600.0)
+    withheld_error_s: float = setting(
+        5.0, "error when scans arrive but none was published for so long", least=0.0, most=3600.0
+    )
 
 
 @dataclass(slots=True)

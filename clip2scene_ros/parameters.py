@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -40,10 +40,14 @@ class SegmentConfig:
     image_transport: str = setting(
         "raw", "raw (~/input/<name>/image) or compressed (~/input/<name>/image/compressed)"
     )
-    slop_ms: float = setting(50.0, "an image further than this from a scan in time is not used with it")
+    slop_ms: float = setting(
+        50.0, "an image further than this from a scan in time is not used with it", least=0.0, most=10_000.0
+    )
     fixed_frame: str = setting("odom", "frame in which the world stands still, for ego motion")
-    tf_timeout_ms: float = setting(100.0, "how long a scan waits for its transforms")
-    sweep_age_s: float = setting(2.0, "earlier sweeps older than this are not used")
+    tf_timeout_ms: float = setting(
+        100.0, "how long a scan waits for its transforms", least=0.0, most=10_000.0
+    )
+    sweep_age_s: float = setting(2.0, "earlier sweeps older than this are not used", least=0.0, most=600.0)
     diagnostics: DiagnosticsConfig = dataclasses.field(default_factory=DiagnosticsConfig)
 
     def __post_init__(self) -> None:
@@ -55,22 +59,6 @@ class SegmentConfig:
         for name in filter(None, self.cameras):
             if not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", name, re.ASCII):
                 raise ConfigError(f"cameras: '{name}' cannot be part of a topic: letters, digits and _ can")
-
-
-RANGES: dict[str, tuple[float, float]] = {
-    "slop_ms": (0.0, 10_000.0),
-    "tf_timeout_ms": (0.0, 10_000.0),
-    "sweep_age_s": (0.0, 600.0),
-    "sweeps": (0, 50),
-    "threads": (0, 1024),
-    "scan_statistics": (0.0, 1.0),
-    "diagnostics.period_s": (0.01, 60.0),
-    "diagnostics.latency_warn_ms": (0.0, 1e6),
-    "diagnostics.latency_error_ms": (0.0, 1e6),
-    "diagnostics.drop_warn_ratio": (0.0, 1.0),
-    "diagnostics.silence_warn_s": (0.0, 3600.0),
-    "diagnostics.withheld_error_s": (0.0, 3600.0),
-}
 
 
 def declare(node: Node) -> tuple[SegmentConfig, InferenceConfig]:
@@ -92,15 +80,15 @@ def chosen(values: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(value for value in values or () if value)
 
 
-def _settings(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """Name, default and description of every setting of a dataclass tree."""
+def _settings(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+    """Name, default and metadata (see config.setting) of every setting of a dataclass tree."""
     defaults = cls()
     for f in dataclasses.fields(cls):
         default = getattr(defaults, f.name)
         if dataclasses.is_dataclass(default):
             yield from _settings(type(default), f"{prefix}{f.name}.")
         else:
-            yield prefix + f.name, default, f.metadata["help"]
+            yield prefix + f.name, default, f.metadata
 
 
 def _reject_unknown(node: Node) -> None:
@@ -118,32 +106,31 @@ def _reject_unknown(node: Node) -> None:
 
 def _declared(node: Node, cls: type[T]) -> T:
     content: dict[str, Any] = {}
-    for name, default, description in _settings(cls):
+    for name, default, metadata in _settings(cls):
         *parents, last = name.split(".")
         section = content
         for parent in parents:
             section = section.setdefault(parent, {})
-        section[last] = _declare_one(node, name, default, description)
+        section[last] = _declare_one(node, name, default, metadata)
     return from_dict(cls, content)
 
 
-def _declare_one(node: Node, name: str, default: Any, description: str) -> Any:
+def _declare_one(node: Node, name: str, default: Any, metadata: Mapping[str, Any]) -> Any:
     is_list = isinstance(default, tuple)
     try:
         parameter = node.declare_parameter(
-            name, list(default) if is_list else default, _descriptor(name, default, description)
+            name, list(default) if is_list else default, _descriptor(name, default, metadata)
         )
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         raise ConfigError(f"parameter '{name}': {error}") from error
     return chosen(parameter.value) if is_list else parameter.value
 
 
-def _descriptor(name: str, default: Any, description: str) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=description, read_only=name not in AT_RUN_TIME)
-    if name in RANGES:
-        low, high = RANGES[name]
-        if isinstance(default, float):
-            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
-        else:
-            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+def _descriptor(name: str, default: Any, metadata: Mapping[str, Any]) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=metadata["help"], read_only=name not in AT_RUN_TIME)
+    least, most = metadata["least"], metadata["most"]
+    if isinstance(default, float):
+        descriptor.floating_point_range = [FloatingPointRange(from_value=least, to_value=most)]
+    elif isinstance(default, int) and not isinstance(default, bool):
+        descriptor.integer_range = [IntegerRange(from_value=least, to_value=most, step=1)]
     return descriptor

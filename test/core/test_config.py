@@ -136,7 +136,7 @@ def test_a_word_is_no_list_of_names():
         (StudentConfig, "range_m", 1e9, "between 1.0 and 1000.0"),
         (TrainingConfig, "batch", 0, "at least 1"),
         (TrainingConfig, "warmup", 1.5, "between 0.0 and 1.0"),
-        (InferenceConfig, "sweeps", -1, "at least 0"),
+        (InferenceConfig, "sweeps", -1, "between 0 and 50"),
         (InferenceConfig, "scan_statistics", 2.0, "between 0.0 and 1.0"),
     ],
 )

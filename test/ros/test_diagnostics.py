@@ -6,7 +6,6 @@ import pytest
 
 pytest.importorskip("diagnostic_msgs", reason="ROS 2 is not installed")
 
-from clip2scene_core.errors import ConfigError
 from clip2scene_ros.diagnostics import ERROR, OK, WARN, Diagnostics, DiagnosticsConfig
 
 
@@ -109,8 +108,3 @@ def test_silence_is_a_warning_only_where_somebody_listens() -> None:
     bench.now_s += 9.0
     assert bench.status()[1] == "nothing published: no scan arrives any more, for 9 s"
     assert bench.status()[2]["rate in (Hz)"] == "0.00"
-
-
-def test_a_report_needs_a_period() -> None:
-    with pytest.raises(ConfigError, match=r"diagnostics.period_s must be above 0, got 0"):
-        DiagnosticsConfig(period_s=0.0)

@@ -58,8 +58,16 @@ def test_every_parameter_is_described_and_all_but_classes_are_read_only(declare)
         descriptor = node.describe_parameter(name)
         assert len(descriptor.description) > 5, name
         assert descriptor.read_only == (name != "classes"), name
-    bounds = node.describe_parameter("scan_statistics").floating_point_range[0]
-    assert (bounds.from_value, bounds.to_value) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [("scan_statistics", 0.0, 1.0), ("slop_ms", 0.0, 1e4), ("sweeps", 0, 50), ("threads", 0, 1024)],
+)
+def test_numbers_have_the_limits_of_the_dataclasses(declare, name, least, most) -> None:
+    descriptor = declare()[0].describe_parameter(name)
+    (bounds,) = [*descriptor.floating_point_range, *descriptor.integer_range]
+    assert (bounds.from_value, bounds.to_value) == (least, most)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +77,7 @@ def test_every_parameter_is_described_and_all_but_classes_are_read_only(declare)
         ("slop_ms", "wide", "parameter 'slop_ms': "),
         ("slop_ms", -1.0, "parameter 'slop_ms': "),
         ("sweeps", 51, "parameter 'sweeps': "),
+        ("diagnostics.period_s", 0.0, "parameter 'diagnostics.period_s': "),
         ("image_transport", "theora", "image_transport must be raw or compressed, got 'theora'"),
         ("fixed_frame", "", "fixed_frame must name a frame"),
         ("cameras", "front", "parameter 'cameras': "),
