@@ -52,8 +52,14 @@ class LabelSet:
             raise ConfigError(f"label set {self.name}: ids and names must be unique")
         if self.ignore_id in ids:
             raise ConfigError(f"label set {self.name}: ignore id {self.ignore_id} is the id of a class")
-        if not 0 <= min(ids) <= max(ids) <= 65535:
-            raise ConfigError(f"label set {self.name}: ids must lie in 0..65535")
+        if out := [id for id in (*ids, self.ignore_id, *self.raw_ids) if not 0 <= id <= 65535]:
+            raise ConfigError(f"label set {self.name}: ids must lie in 0..65535, got {out[0]}")
+        for c in self.classes:
+            if len(c.colour) != 3 or not all(0 <= value <= 255 for value in c.colour):
+                raise ConfigError(
+                    f"label set {self.name}: the colour of '{c.name}' must be three values 0..255, "
+                    f"got {list(c.colour)}"
+                )
         for source, pairs in {"raw_ids": self.raw_ids, **self.maps}.items():
             unknown = sorted(set(pairs.values()) - set(names) - {IGNORE})
             if unknown:
@@ -66,10 +72,14 @@ class LabelSet:
             path = Path(name)
             if not path.is_file():
                 raise ConfigError(f"label set file {name} does not exist")
-            return cls.from_dict(yaml.safe_load(path.read_text()))
+            try:
+                content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+                raise ConfigError(f"cannot read label set {name}: {' '.join(str(error).split())}") from error
+            return cls.from_dict(content)
         if name not in (known := cls.shipped()):
             raise ConfigError(f"label set '{name}' is unknown; known are {', '.join(known)}, or a .yaml file")
-        return cls.from_dict(yaml.safe_load((SHIPPED / f"{name}.yaml").read_text()))
+        return cls.from_dict(yaml.safe_load((SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")))
 
     @staticmethod
     def shipped() -> tuple[str, ...]:
@@ -150,11 +160,12 @@ class LabelSet:
         return table[raw_id]
 
     def from_set(self, source: LabelSet, class_id: np.ndarray) -> np.ndarray:
-        """(N,) uint16 ids of this set from ids of another one; the identity for the same set.
+        """(N,) uint16 ids of this set from ids of another one; the identity for a set of the same name.
 
-        Raises ConfigError where no map from `source` is known.
+        Raises ConfigError where no map from `source` is known, or where two different sets share a name.
         """
         if source.name == self.name:
+            self._check_agrees(source)
             return class_id
         if source.name not in self.maps:
             raise ConfigError(
@@ -165,3 +176,12 @@ class LabelSet:
         for source_name, name in self.maps[source.name].items():
             table[source.id_of(source_name)] = self.id_of(name)
         return table[class_id]
+
+    def _check_agrees(self, other: LabelSet) -> None:
+        """Raises ConfigError where an id or a name stands for something else in a set of the same name."""
+        names = {self.ignore_id: IGNORE, **{c.id: c.name for c in self.classes}}
+        for id, name in [(other.ignore_id, IGNORE), *((c.id, c.name) for c in other.classes)]:
+            if names.get(id, name) != name or (name in self.names and self.id_of(name) != id):
+                raise ConfigError(
+                    f"two different label sets are named {self.name}: id {id} is '{name}' in one of them"
+                )

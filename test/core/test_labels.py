@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -163,7 +165,11 @@ def test_a_set_survives_a_checkpoint_header_and_a_yaml_file(tmp_path):
     [
         ({"classes": []}, "no classes"),
         ({"ignore_id": 3}, "ignore id 3 is the id of a class"),
-        ({"classes": [{"id": 70000, "name": "a", "colour": [0, 0, 0]}]}, "0..65535"),
+        ({"classes": [{"id": 70000, "name": "a", "colour": [0, 0, 0]}]}, "0..65535, got 70000"),
+        ({"ignore_id": -1}, "0..65535, got -1"),
+        ({"raw_ids": {70000: "ignore"}}, "0..65535, got 70000"),
+        ({"classes": [{"id": 1, "name": "a", "colour": [0, 0, 256]}]}, "colour of 'a' must be three values"),
+        ({"classes": [{"id": 1, "name": "a", "colour": [0, 0]}]}, "colour of 'a' must be three values"),
         ({"classes": [{"id": 1, "name": n, "colour": [0, 0, 0]} for n in "ab"]}, "unique"),
         ({"raw_ids": {1: "cow"}}, "raw_ids maps to unknown class 'cow'"),
         ({"maps": {"zoo": {"lion": "cow"}}}, "zoo maps to unknown class 'cow'"),
@@ -174,6 +180,30 @@ def test_a_set_survives_a_checkpoint_header_and_a_yaml_file(tmp_path):
 def test_impossible_sets_are_errors(change, words):
     with pytest.raises(ConfigError, match=words):
         LabelSet.from_dict(small(**change))
+
+
+def test_a_file_that_is_no_yaml_is_named_in_one_line(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(b"name: [\n")
+    with pytest.raises(ConfigError, match=r"cannot read label set .*broken\.yaml") as caught:
+        LabelSet.named(str(path))
+    assert "\n" not in str(caught.value)
+    path.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=r"cannot read label set .*broken\.yaml"):
+        LabelSet.named(str(path))
+
+
+def test_sets_of_one_name_must_agree():
+    street = LabelSet.named("street")
+    fewer = replace(street, classes=street.classes[2:5], raw_ids={}, maps={})
+    np.testing.assert_array_equal(street.from_set(fewer, np.array([3, 5, 0], np.uint16)), [3, 5, 0])
+    np.testing.assert_array_equal(fewer.from_set(street, np.array([3, 5, 0], np.uint16)), [3, 5, 0])
+    renumbered = replace(fewer, classes=tuple(replace(c, id=c.id + 20) for c in fewer.classes))
+    with pytest.raises(ConfigError, match="two different label sets are named street: id 23 is 'terrain'"):
+        street.from_set(renumbered, np.zeros(1, np.uint16))
+    renamed = replace(fewer, classes=(replace(fewer.classes[0], name="lawn"),))
+    with pytest.raises(ConfigError, match="two different label sets are named street: id 3 is 'lawn'"):
+        street.from_set(renamed, np.zeros(1, np.uint16))
 
 
 def test_unknown_names_are_errors_that_name_what_is_known():
