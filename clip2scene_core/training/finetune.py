@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import yaml
@@ -28,6 +29,9 @@ from clip2scene_core.training.samples import StepSampler, TrainingSamples, class
 from clip2scene_core.training.state import RunState, load_state, save_state
 from clip2scene_core.writing import whole_file
 
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
 LOG_FILE = "log.jsonl"
 CHECKPOINT_FILE = "student.safetensors"
 CONFIG_FILE = "config.yaml"
@@ -45,18 +49,9 @@ def finetune(
     configuration, time and steps. An interruption waits for the end of the step and keeps both; the same
     call then goes on from there.
     """
-    try:
-        from lightning.fabric import Fabric, seed_everything
-    except ImportError as error:
-        raise MissingExtraError("lightning", "train") from error
-    settings = config.training
-    folder.mkdir(parents=True, exist_ok=True)
-    device = choose_device(settings.device)
-    fabric = Fabric(accelerator=device.type, devices=1, precision=settings.precision)
-    seed_everything(settings.seed, verbose=False)
-
-    label_set = LabelSet.named(config.label_set)
-    classes = len(label_set.classes)
+    settings, label_set = config.training, LabelSet.named(config.label_set)
+    fabric = _seeded_fabric(settings)
+    device, classes = fabric.device, len(label_set.classes)
     text = orthonormal_embeddings(classes, config.student.embedding_dim, seed=settings.seed).to(device)
     phrase_class = torch.arange(classes, device=device)
     samples = TrainingSamples(source, label_set, config.student, settings.augment, settings.seed)
@@ -68,23 +63,14 @@ def finetune(
     )
     learner, optimizer = fabric.setup(SemanticLearner(student), optimizer)
     average = AveragedModel(student, avg_fn=moving_average(settings.average), use_buffers=True)
-    content = to_dict(config)
-    done = load_state(folder, content, student, average, optimizer) or RunState(
-        step=0, seconds=0.0, config=content
-    )
+    content, path = to_dict(config), folder / CHECKPOINT_FILE
+    fresh = RunState(step=0, seconds=0.0, config=content)
+    done = load_state(folder, content, student, average, optimizer) or fresh
     with whole_file(folder / CONFIG_FILE) as temporary:
         temporary.write_text(yaml.safe_dump(content, sort_keys=False))
-    order = StepSampler(
-        len(samples), batch=settings.batch, first_step=done.step, steps=settings.steps, seed=settings.seed
-    )
-    loader = DataLoader(
-        samples, batch_sampler=order, num_workers=settings.loaders, collate_fn=collate_samples
-    )
 
     started = saved = time.monotonic()
     step, whole = done.step, True
-
-    path = folder / CHECKPOINT_FILE
 
     def keep() -> None:
         """The state to go on from, and a checkpoint of what has been learnt so far."""
@@ -105,7 +91,7 @@ def finetune(
     learner.train()
     with interruptions_deferred() as stop_if_interrupted:
         try:
-            for voxels, target in loader:
+            for voxels, target in _loader(samples, settings, first_step=done.step):
                 whole = False
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(settings, step)
@@ -132,6 +118,26 @@ def finetune(
             if whole:  # half a step is no state to go on from
                 keep()
     return path
+
+
+def _seeded_fabric(settings: TrainingConfig) -> Fabric:
+    """The device of the run, with all random numbers drawn from its seed from now on."""
+    try:
+        from lightning.fabric import Fabric, seed_everything
+    except ImportError as error:
+        raise MissingExtraError("lightning", "train") from error
+    device = choose_device(settings.device)
+    devices = 1 if device.index is None else [device.index]
+    fabric = Fabric(accelerator=device.type, devices=devices, precision=settings.precision)
+    seed_everything(settings.seed, verbose=False)
+    return fabric
+
+
+def _loader(samples: TrainingSamples, settings: TrainingConfig, *, first_step: int) -> DataLoader:
+    order = StepSampler(
+        len(samples), batch=settings.batch, first_step=first_step, steps=settings.steps, seed=settings.seed
+    )
+    return DataLoader(samples, batch_sampler=order, num_workers=settings.loaders, collate_fn=collate_samples)
 
 
 class SemanticLearner(nn.Module):
