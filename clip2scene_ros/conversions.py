@@ -43,9 +43,12 @@ def labelled_cloud(
     ]
     if len(rows) == 0:
         return _empty_cloud(cloud, fields, rows.itemsize)
+    # sensor_msgs_py refuses datatypes that are newer than it; their bytes stay where they are all the same.
+    known = [field for field in fields if field.datatype <= PointField.FLOAT64]
     labelled = point_cloud2.create_cloud(
-        cloud.header, fields, rows.view(point_cloud2.dtype_from_fields(fields))
+        cloud.header, known, rows.view(point_cloud2.dtype_from_fields(known))
     )
+    labelled.fields = fields
     return _shaped_like(cloud, labelled)
 
 

@@ -127,6 +127,21 @@ def test_a_cloud_without_points_gets_the_fields_all_the_same() -> None:
     assert out.header == empty.header
 
 
+def test_a_field_of_a_newer_datatype_is_kept() -> None:
+    """PCL's INT64 is 9, which PointField of Jazzy does not name."""
+    fields = [*(field(name, 4 * i, PointField.FLOAT32) for i, name in enumerate("xyz")), field("time", 12, 9)]
+    data = struct.pack("<fffqfffq", 1, 2, 3, -(2**40), 4, 5, 6, 7)
+    cloud = PointCloud2(
+        header=header(), height=1, width=2, fields=fields, point_step=20, row_step=40, data=data
+    )
+    out = label(cloud, labels((1, 0.5), (8, 0.5)))
+    assert [(f.name, f.datatype) for f in out.fields[:5]] == [
+        ("x", 7), ("y", 7), ("z", 7), ("time", 9), ("label", 2),
+    ]  # fmt: skip
+    points = [struct.unpack_from("<fffqB", out.data, k * out.point_step) for k in range(2)]
+    assert points == [(1, 2, 3, -(2**40), 1), (4, 5, 6, 7, 8)]
+
+
 def test_ids_beyond_a_byte_get_two() -> None:
     out = label(xyz_cloud([(1, 2, 3)]), labels((300, 0.5)), HUGE_IDS)
     assert next(f.datatype for f in out.fields if f.name == "label") == PointField.UINT16
