@@ -102,6 +102,8 @@ class SemanticSegmenter:
         with stages("network"):
             features = self._student(collate([voxels]).to(self._device), temporal=False).semantic
             self._remember(scan, voxels, features)
+            if features.is_cuda:  # else the next stage waits for the network, and its time counts there
+                torch.cuda.synchronize(self._device)
         return voxels, features
 
     def _fused(self, frame: Frame, voxels: Voxels, features: Tensor, stages: StageTimer) -> Tensor:
