@@ -1,0 +1,1 @@
+"""A procedural town, and the LiDARs and cameras that drive through it."""
