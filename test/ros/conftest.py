@@ -11,10 +11,15 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from clip2scene_core import checkpoint as checkpoints
+from clip2scene_core.build import build_student, orthonormal_embeddings
+from clip2scene_core.checkpoint import Checkpoint
+from clip2scene_core.config import StudentConfig
 from clip2scene_core.errors import ConfigError
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import Frame, SemanticLabels
@@ -53,6 +58,26 @@ class FakeSegmenter:
             raise ConfigError(f"class '{unknown[0]}' is not in the checkpoint")
         chosen = tuple(c for name in names for c in self.label_set.classes if c.name == name)
         return FakeSegmenter(replace(self.label_set, classes=chosen, maps={}))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """A small network that knows nothing."""
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    street = LabelSet.named("street")
+    config = StudentConfig(variant=14, width=0.05, embedding_dim=16, voxel_m=0.5)
+    classes = len(street.classes)
+    made = Checkpoint(
+        student=config,
+        label_set=street,
+        text_embeddings=orthonormal_embeddings(classes, 16, seed=0),
+        phrase_class=tuple(range(classes)),
+        teacher="none: a test",
+        training={},
+        weights=build_student(config, engine="torch").state_dict(),
+    )
+    checkpoints.save(made, path)
+    return path
 
 
 @pytest.fixture

@@ -11,10 +11,6 @@ import pytest
 
 pytest.importorskip("tf2_ros", reason="ROS 2 is not installed")
 
-from clip2scene_core import checkpoint as checkpoints
-from clip2scene_core.build import build_student, orthonormal_embeddings
-from clip2scene_core.checkpoint import Checkpoint
-from clip2scene_core.config import StudentConfig
 from clip2scene_core.data.bag_writer import write_bag
 from clip2scene_core.data.rosbag import RosbagSource
 from clip2scene_core.errors import Clip2SceneError, DataError
@@ -80,25 +76,6 @@ class Drive:
 def bag(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("demo") / "drive"
     write_bag(Drive(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> Path:
-    """A small network that knows nothing."""
-    path = tmp_path_factory.mktemp("demo") / "tiny.safetensors"
-    config = StudentConfig(variant=14, width=0.05, embedding_dim=16, voxel_m=0.5)
-    classes = len(STREET.classes)
-    made = Checkpoint(
-        student=config,
-        label_set=STREET,
-        text_embeddings=orthonormal_embeddings(classes, 16, seed=0),
-        phrase_class=tuple(range(classes)),
-        teacher="none: a test",
-        training={},
-        weights=build_student(config, engine="torch").state_dict(),
-    )
-    checkpoints.save(made, path)
     return path
 
 
