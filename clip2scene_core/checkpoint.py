@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
 from clip2scene_core.config import StudentConfig, from_dict, to_dict
@@ -70,7 +70,7 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: Path | str, metadata:
     """A safetensors file that is either whole or not there; raises CheckpointError where it cannot be."""
     try:
         with whole_file(Path(path)) as temporary:
-            save_file(dict(tensors), temporary, metadata=dict(metadata))
+            temporary.write_bytes(serialised(dict(tensors), dict(metadata)))  # save_file hides it from others
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write {path}: {error}") from error
 

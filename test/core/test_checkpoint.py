@@ -79,6 +79,11 @@ def test_the_file_is_safetensors_with_a_header_of_json(path):
     assert not zipfile.is_zipfile(path)
 
 
+def test_others_may_read_the_file_where_they_may_read_a_new_one(path, tmp_path):
+    (tmp_path / "new").write_bytes(b"")
+    assert path.stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
 def test_no_pickle_is_ever_read():
     package = Path(checkpoints.__file__).parent
     for module in package.rglob("*.py"):
