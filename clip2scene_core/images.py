@@ -15,19 +15,18 @@ from PIL import Image
 from clip2scene_core.errors import DataError
 from clip2scene_core.geometry import Camera
 
-CHANNELS: dict[str, tuple[int, ...]] = {
-    "rgb": (0, 1, 2),
-    "rgba": (0, 1, 2),
-    "bgr": (2, 1, 0),
-    "bgra": (2, 1, 0),
-    "mono": (0, 0, 0),
-    "uc1": (0, 0, 0),
-    "uc3": (2, 1, 0),
-    "uc4": (2, 1, 0),
+CHANNELS: dict[str, tuple[int, tuple[int, int, int]]] = {
+    "rgb": (3, (0, 1, 2)),
+    "rgba": (4, (0, 1, 2)),
+    "bgr": (3, (2, 1, 0)),
+    "bgra": (4, (2, 1, 0)),
+    "mono": (1, (0, 0, 0)),
+    "uc1": (1, (0, 0, 0)),
+    "uc3": (3, (2, 1, 0)),
+    "uc4": (4, (2, 1, 0)),
 }
-"""Where red, green and blue lie in a pixel; OpenCV's generic types are taken as BGR, as OpenCV does."""
-
-SAMPLES: dict[str, int] = {"rgb": 3, "rgba": 4, "bgr": 3, "bgra": 4, "mono": 1, "uc1": 1, "uc3": 3, "uc4": 4}
+"""How many samples a pixel has, and which of them are red, green and blue; OpenCV's generic types are
+taken as BGR, as OpenCV does."""
 
 LUMA_FIRST: dict[str, bool] = {
     "yuv422": False,
@@ -50,10 +49,11 @@ def image_rgb(message: Any, *, topic: str = "image") -> np.ndarray:
         )
     kind, bits = _split(encoding)
     dtype = np.dtype("u1" if bits == 8 else ">u2" if message.is_bigendian else "<u2")
-    if kind in CHANNELS:
-        samples = _to_8_bit(_samples(message, SAMPLES[kind], dtype, topic))
-        return np.ascontiguousarray(samples[:, :, CHANNELS[kind]])
-    if re.fullmatch("bayer_(rggb|bggr|gbrg|grbg)", kind):
+    if bits and kind in CHANNELS:
+        per_pixel, channels = CHANNELS[kind]
+        samples = _to_8_bit(_samples(message, per_pixel, dtype, topic))
+        return np.ascontiguousarray(samples[:, :, channels])
+    if bits and re.fullmatch("bayer_(rggb|bggr|gbrg|grbg)", kind):
         return _rgb_of_bayer(
             _to_8_bit(_samples(message, 1, dtype, topic))[:, :, 0], kind.removeprefix("bayer_")
         )

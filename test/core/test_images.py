@@ -92,6 +92,7 @@ def test_chroma_is_shared_by_two_pixels(encoding, order) -> None:
     [
         ({"encoding": "32FC1"}, "encoding '32FC1' holds no colours"),
         ({"encoding": ""}, "encoding '' holds no colours"),
+        ({"encoding": "mono"}, "encoding 'mono' holds no colours"),
         ({"data": b"123"}, "truncated: 3 bytes"),
         ({"step": 1}, "step 1 do not hold 2 x 2"),
         ({"width": 0}, "the image is empty"),
