@@ -32,6 +32,7 @@ class Weather:
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> Weather:
+        """Any azimuth of the sun, 20 to 69 degrees high; haze to clear air."""
         azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 1.2)
         level = np.cos(elevation)
         return cls(

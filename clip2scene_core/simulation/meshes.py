@@ -16,7 +16,7 @@ from clip2scene_core.geometry import SE3
 
 
 class Material(IntEnum):
-    """What a face is made of; see MATERIALS for what a LiDAR and a camera see of it."""
+    """What a face is made of: it decides how much of a pulse a LiDAR gets back (lidar.REFLECTIVITY)."""
 
     ASPHALT = 0
     LANE_MARKING = 1

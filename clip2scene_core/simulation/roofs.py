@@ -32,6 +32,7 @@ def roof_of(
     depth: float,
     eaves: float,
 ) -> Mesh:
+    """A roof in one of the forms of `style` on walls of `width` x `depth` that end at `eaves`, metres."""
     form = pick(rng, style.roofs, style.roof_shares)
     tile = surface("building", Material.ROOF_TILE, tinted(rng, pick(rng, ROOF_COLOURS), 10))
     if form == "flat" or min(width, depth) > 30:
