@@ -155,7 +155,9 @@ def inspect(kind: SourceKind, root: Root, options: With = None) -> None:
     for name, image in frame.images.items():
         camera = image.camera
         table.add_row(f"camera {name}", f"{camera.width} x {camera.height}, {camera.model}")
-    table.add_row("ground truth", source.label_set.name if source.label_set else "none")
+    predicted = frame.labels is not None and frame.labels.probability is not None
+    vocabulary = source.label_set.name if source.label_set else "none"
+    table.add_row("predictions" if predicted else "ground truth", vocabulary)
     for note in source.notes:
         table.add_row("note", note)
     console.print(table)

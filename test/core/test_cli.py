@@ -153,6 +153,11 @@ class TestInspect:
         assert "ground truth  semantic_kitti" in text
         assert "note          sequence 00 has no poses.txt: all its scans have the same pose" in text
 
+    def test_tells_predictions_from_truth(self, bag, labelled):
+        assert "ground truth  semantic_kitti" in run("inspect", "rosbag", bag).stdout
+        text = run("inspect", "rosbag", labelled[0] / "labelled").stdout
+        assert "predictions  street" in text and "ground truth  " not in text
+
     def test_takes_options_of_the_recording(self, bag, kitti):
         assert (
             "frames        3" in run("inspect", "rosbag", bag, "--with", "points_topic=/lidar/points").stdout
