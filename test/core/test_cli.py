@@ -201,7 +201,7 @@ class TestConvert:
         run("convert", "rosbag", bag, recording)
         before = {path.name: path.read_bytes() for path in recording.iterdir()}
         for arguments in (
-            ("convert", "rosbag", recording, tmp_path / "." / "labelled", "--overwrite"),
+            ("convert", "rosbag", recording, recording / ".." / "labelled", "--overwrite"),
             ("label", "rosbag", recording, tmp_path, "--checkpoint", student),
         ):
             assert "is the recording itself" in error_of(*arguments)
