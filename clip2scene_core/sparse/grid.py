@@ -67,11 +67,6 @@ class VoxelGrid:
         return len(self.coordinates)
 
     @property
-    def stride(self) -> int:
-        """Edge of a cell in cells of the input."""
-        return 1 << self.level
-
-    @property
     def device(self) -> torch.device:
         return self.coordinates.device
 

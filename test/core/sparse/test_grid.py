@@ -69,7 +69,7 @@ def test_tables_are_shared_and_levels_counted(random_grid) -> None:
     grid = random_grid()
     assert grid.coarser is grid.coarser
     assert grid.neighbours is grid.neighbours
-    assert (grid.stride, grid.coarser.stride, grid.coarser.coarser.stride) == (1, 2, 4)
+    assert (grid.level, grid.coarser.level, grid.coarser.coarser.level) == (0, 1, 2)
 
 
 def test_rows_are_grouped_by_scan_only_where_needed() -> None:
