@@ -18,7 +18,9 @@ def generate_launch_description() -> LaunchDescription:
                 "points", default_value="/lidar/points", description="topic of the LiDAR's clouds"
             ),
             DeclareLaunchArgument(
-                "fixed_frame", default_value="odom", description="frame in which the world stands still"
+                "fixed_frame",
+                default_value="odom",
+                description="frame in which the world stands still, in RViz too; goes before the one of params",
             ),
             DeclareLaunchArgument(
                 "params",
