@@ -20,7 +20,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "fixed_frame",
                 default_value="odom",
-                description="frame in which the world stands still, in RViz too; goes before the one of params",
+                description="frame in which the world stands still, in RViz too; replaces that of params",
             ),
             DeclareLaunchArgument(
                 "params",
