@@ -183,9 +183,10 @@ class TestConvert:
             assert truth == [kitti_names[id] for id in raw.tolist()]
 
     def test_only_the_first_frames(self, bag, tmp_path):
-        text = run("convert", "rosbag", bag, tmp_path / "short", "--frames", 2).stdout
-        assert len(open_source("rosbag", tmp_path / "short")) == 2
-        assert f"wrote {tmp_path / 'short'}\n" in text, "on one line, however long"
+        out = tmp_path / "short [red]"
+        text = run("convert", "rosbag", bag, out, "--frames", 2).stdout
+        assert len(open_source("rosbag", out)) == 2
+        assert f"wrote {out}\n" in text, "on one line, however long, and to the letter"
 
     def test_a_bag_is_replaced_only_when_asked(self, bag, kitti, tmp_path):
         out = tmp_path / "bag"
