@@ -7,22 +7,18 @@ import os
 import platform
 import sys
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
-from rich.text import Text
+from rich.table import Table
 from typer.core import TyperGroup
 
 import clip2scene_core
 from clip2scene_core import config as configuration
 from clip2scene_core.config import InferenceConfig, RunConfig
 from clip2scene_core.errors import Clip2SceneError, DataError, MissingExtraError
+from clip2scene_core.terminal import console, print_demo, print_iou, print_wrote, progress, stages
 from clip2scene_core.writing import whole_file
 
 
@@ -48,8 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-console = Console(highlight=False, markup=False, emoji=False)
-
 SourceKind = Annotated[str, typer.Argument(help="nuscenes, kitti-raw, semantic-kitti, rosbag or simulated")]
 Root = Annotated[Path, typer.Argument(help="folder of the recording; for `simulated` a folder of `simulate`")]
 Set = Annotated[
@@ -94,7 +88,7 @@ def demo(
     checkpoint: CheckpointOption = "",
     frames: Annotated[int, typer.Option(min=1, help="scans of the simulated drive")] = 50,
     lidar: Annotated[str, typer.Option(help="LiDAR of the simulated drive")] = "HDL-64E",
-    seed: Annotated[int, typer.Option(min=0, help="town and drive")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="town and drive")] = 2001,
     rate: Annotated[
         float,
         typer.Option(min=0, help="speed of a second pass in real time; 1 is as recorded, 0 leaves it out"),
@@ -111,16 +105,16 @@ def demo(
 
         bag = out / "drive"
         source = open_source("simulated", None, seed=seed, frames=frames, lidar=lidar)
-        with _progress("simulating", len(source)) as report:
+        with progress("simulating", len(source)) as report:
             write_bag(source, bag, overwrite=True, progress=report)
     _check_is_no_input(out / "labelled", bag)
-    with _progress("labelling") as report:
+    with progress("labelling") as report:
         summary = run_demo(bag, out, checkpoint=checkpoint, rate=rate, progress=report)
-    _print_demo(summary.to_dict())
+    print_demo(summary.to_dict())
     if not summary.labelled:
         raise DataError(f"no scan of {bag} was labelled; {out / 'node.log'} says why")
     _picture_of_demo(bag, out)
-    _print_wrote(f"labelled, summary.json and picture.png to {out}")
+    print_wrote(f"labelled, summary.json and picture.png to {out}")
 
 
 @app.command()
@@ -137,9 +131,9 @@ def convert(
 
     _check_is_no_input(out, root)
     source = _open(kind, root, frames, options)
-    with _progress("converting", len(source)) as report:
+    with progress("converting", len(source)) as report:
         write_bag(source, out, overwrite=overwrite, progress=report)
-    _print_wrote(str(out))
+    print_wrote(str(out))
 
 
 @app.command()
@@ -173,9 +167,9 @@ def simulate(
     """Writes labelled sweeps of random LiDARs in random towns; goes on where it was interrupted."""
     from clip2scene_core.simulation.sweeps import write_sweeps
 
-    with _progress("simulating towns", towns) as report:
+    with progress("simulating towns", towns) as report:
         write_sweeps(out, range(first_seed, first_seed + towns), sweeps=sweeps, progress=report)
-    _print_wrote(str(out))
+    print_wrote(str(out))
 
 
 @app.command()
@@ -199,7 +193,7 @@ def finetune(
         "scans": len(source),
         "hardware": _hardware(run.training.device),
     }
-    with _progress("training", run.training.steps) as report:
+    with progress("training", run.training.steps) as report:
         path = train(
             run,
             source,
@@ -208,7 +202,7 @@ def finetune(
             report=lambda step, losses: report(step, " ".join(f"{k} {v:.3f}" for k, v in losses.items())),
         )
         report(run.training.steps)  # a run that was finished before has nothing to report
-    _print_wrote(str(path))
+    print_wrote(str(path))
 
 
 @app.command()
@@ -229,7 +223,7 @@ def label(
 
     _check_is_no_input(out / "labelled", root)
     source = LabelledSource(_open(kind, root, frames, options), _segmenter(checkpoint, settings))
-    with _progress("labelling", len(source)) as report:
+    with progress("labelling", len(source)) as report:
         write_bag(source, out / "labelled", overwrite=True, progress=report)
     figures = {"scans": len(source), "stage_ms": median_stages(list(source.stage_ms.values()))}
     _write_json(out / "summary.json", figures)
@@ -243,8 +237,8 @@ def label(
         base_from_lidar=source.mounting(middle)[frame.scan.frame_id],
         title=f"{kind} {root.name}",
     )
-    console.print(f"{len(source)} labelled, {_stages(figures['stage_ms'])}")
-    _print_wrote(f"labelled, summary.json and picture.png to {out}")
+    console.print(f"{len(source)} labelled, {stages(figures['stage_ms'])}")
+    print_wrote(f"labelled, summary.json and picture.png to {out}")
 
 
 @app.command()
@@ -267,15 +261,15 @@ def evaluate(
 
     vocabulary = LabelSet.named(label_set)
     source, segmenter = _open(kind, root, frames, options), _segmenter(checkpoint, settings)
-    with _progress("evaluating", len(source)) as report:
+    with progress("evaluating", len(source)) as report:
         result = run(source, segmenter, vocabulary, report)
     figures = result.to_dict(more_than=more_than)
-    _print_iou(figures, title=f"{kind} {root}")
-    console.print(_stages(figures["stage_ms"]))
+    print_iou(figures, title=f"{kind} {root}")
+    console.print(stages(figures["stage_ms"]))
     if json_file is not None:
         figures["checkpoint"] = checkpoint or "shipped"
         _write_json(json_file, figures)
-        _print_wrote(str(json_file))
+        print_wrote(str(json_file))
 
 
 def _open(kind: str, root: Path, frames: int, options: list[str] | None) -> Any:
@@ -310,39 +304,6 @@ def _hardware(device: str) -> str:
     return cpu if chosen.type == "cpu" else f"{torch.cuda.get_device_name(chosen)}, {cpu}"
 
 
-class _Count(ProgressColumn):
-    """How many are done, of how many where that is known, and how fast."""
-
-    def render(self, task: Task) -> Text:
-        count = f"{task.completed:.0f}" if task.total is None else f"{task.completed:.0f}/{task.total:.0f}"
-        speed = task.finished_speed or task.speed
-        if not speed:
-            return Text(count)
-        return Text(f"{count} {speed:.1f}/s" if speed >= 1 else f"{count} {1 / speed:.1f} s each")
-
-
-@contextmanager
-def _progress(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """A bar with rate and ETA; gives a function of (done, text="", total=None). A second pass restarts it."""
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        _Count(table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[text]}"),
-    )
-    with Progress(*columns, console=console, speed_estimate_period=300) as progress:
-        progress.add_task(what, total=total, text="")
-        (task,) = progress.tasks
-
-        def report(done: int, text: str = "", total: int | None = None) -> None:
-            if done < task.completed:
-                progress.reset(task.id)
-            progress.update(task.id, completed=done, total=total, text=text or task.fields["text"])
-
-        yield report
-
-
 def _picture_of_demo(bag: Path, out: Path) -> None:
     """The scan in the middle of the drive with the labels that the node gave it."""
     from clip2scene_core.data import open_source
@@ -360,63 +321,6 @@ def _picture_of_demo(bag: Path, out: Path) -> None:
         base_from_lidar=drive.mounting(index)[frame.scan.frame_id],
         title=str(bag),
     )
-
-
-def _print_demo(figures: dict[str, Any]) -> None:
-    console.print(
-        f"{figures['labelled']} of {figures['scans']} scans labelled, "
-        f"{figures['points_per_scan']:,.0f} points each, "
-        f"{'every row kept' if figures['every_row_kept'] else 'ROWS DIFFER FROM THE INPUT'}"
-    )
-    console.print(
-        f"one by one: {figures['rate_hz']:.2f} scans/s, latency ms {_percentiles(figures['latency_ms'])}"
-    )
-    console.print(_stages(figures["stage_ms"]))
-    if live := figures["real_time"]:
-        console.print(
-            f"at {live['rate']:g} x real time: {live['labelled']} of {live['scans']} scans labelled "
-            f"({live['labelled_hz']:.2f} of {live['scans_hz']:.2f} scans/s), {live['overtaken']} dropped, "
-            f"latency ms {_percentiles(live['latency_ms'])}"
-        )
-    if evaluation := figures["evaluation"]:
-        _print_iou(evaluation, title="against the truth in the bag")
-    for note in figures["notes"]:
-        console.print(f"note: {note}")
-
-
-def _print_iou(figures: dict[str, Any], *, title: str) -> None:
-    more_than = figures["miou_over_classes_with_more_points_than"]
-    table = Table("class", title=title)
-    table.add_column("IoU %", justify="right")
-    table.add_column("points", justify="right")
-    table.add_column("in the mean")
-    for name, iou in figures["iou"].items():
-        points = figures["points_of_class"][name]
-        table.add_row(name, _percent(iou), f"{points:,}", "yes" if points > more_than else "no")
-    console.print(table)
-    console.print(
-        f"mIoU {_percent(figures['miou'])} % over classes with more than {more_than:,} points, "
-        f"{figures['frames']} scans, accuracy {_percent(figures['accuracy'])} %"
-    )
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"
-
-
-def _percentiles(ms: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.0f}" for name, value in ms.items())
-
-
-def _stages(stage_ms: dict[str, float]) -> str:
-    total = sum(stage_ms.values())
-    parts = ", ".join(f"{name} {ms:.0f} ({ms / total:.0%})" for name, ms in stage_ms.items())
-    return f"{total:.0f} ms a scan: {parts}" if total else "no stages timed"
-
-
-def _print_wrote(what: str) -> None:
-    """Without line breaks, so that a path can be copied."""
-    console.print(f"wrote {what}", soft_wrap=True)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable
@@ -16,7 +14,6 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
-from rich.console import Console
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
@@ -492,68 +489,3 @@ class TestErrors:
         captured = capsys.readouterr()
         assert (exit.value.code, captured.out) == (1, "")
         assert captured.err.startswith("error: source 'waymo' is unknown")
-
-
-class Terminal(io.StringIO):
-    """What a terminal of 80 columns is sent, and its clock."""
-
-    now_s = 0.0
-
-    def lines(self) -> list[str]:
-        text = re.sub(r"\x1b\[[?0-9]*[A-Za-z]", "", self.getvalue())
-        return [line.rstrip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
-
-
-class TestProgress:
-    @pytest.fixture
-    def terminal(self, monkeypatch) -> Terminal:
-        made = Terminal()
-        shown = Console(
-            file=made,
-            force_terminal=True,
-            width=80,
-            color_system=None,
-            markup=False,
-            get_time=lambda: made.now_s,
-        )
-        monkeypatch.setattr(cli, "console", shown)
-        return made
-
-    def test_training_fits_into_80_columns(self, terminal):
-        with cli._progress("training", 1600) as report:
-            for step in range(1596, 1601):
-                report(step, "cross_entropy 1.234 lovasz 0.567")
-                terminal.now_s += 4.0
-        line = terminal.lines()[-1]
-        assert "1600/1600 4.0 s each" in line and line.endswith("cross_entropy 1.234 lovasz 0.567")
-        assert max(map(len, terminal.lines())) <= 80
-
-    def test_rates_above_one_a_second(self, terminal):
-        with cli._progress("labelling", 9) as report:
-            for done in range(1, 6):
-                report(done)
-                terminal.now_s += 0.4
-        assert "5/9 2.5/s 0:00:02" in terminal.lines()[-1], "what is left takes 4 x 0.4 s"
-
-    def test_a_total_that_is_not_known_yet(self, terminal):
-        with cli._progress("labelling") as report:
-            report(2)
-            report(3, total=4)
-        assert "3/4" in terminal.lines()[-1]
-        assert "/?" not in terminal.getvalue()
-
-    def test_a_total_that_is_never_known(self, terminal):
-        with cli._progress("labelling") as report:
-            report(2)
-        line = terminal.lines()[-1]
-        assert line.endswith(" 2") and "/" not in line
-
-    def test_a_second_pass_begins_again(self, terminal):
-        with cli._progress("labelling", 2) as report:
-            report(2, "one by one")
-            terminal.now_s += 60.0
-            report(1, "in real time", total=5)
-            terminal.now_s += 0.5
-            report(2, total=5)
-        line = terminal.lines()[-1]
-        assert "2/5 2.0/s" in line and line.endswith("in real time")

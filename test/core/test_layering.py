@@ -17,7 +17,7 @@ VALUES = {
     "config", "errors", "geometry", "ground", "images", "labels", "pointcloud2", "stamps",
     "trajectory", "types", "voxels", "writing",
 }  # fmt: skip
-EDGES = {"build", "checkpoint", "cli", "evaluation", "inference", "training"}
+EDGES = {"build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
 LAYERS = (
     VALUES,
     {"simulation"},
