@@ -5,7 +5,8 @@ Shapes: N points, V voxels, K sweeps, D embedding, P phrases, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -43,9 +44,10 @@ class SemanticSegmenter:
         self._checkpoint = checkpoint
         self._config = config
         self._device = choose_device(config.device)
-        self._student = restore_student(checkpoint, engine=choose_engine(config.engine, self._device))
-        use_scan_statistics(self._student, config.scan_statistics)
-        self._student.to(self._device).eval()
+        with one_thread():
+            self._student = restore_student(checkpoint, engine=choose_engine(config.engine, self._device))
+            use_scan_statistics(self._student, config.scan_statistics)
+            self._student.to(self._device).eval()
         self._text = checkpoint.text_embeddings.to(self._device)
         self._phrase_class = torch.tensor(checkpoint.phrase_class, device=self._device)
         self._past: dict[SweepKey, tuple[np.ndarray, Tensor]] = {}
@@ -56,7 +58,9 @@ class SemanticSegmenter:
     ) -> SemanticSegmenter:
         """From a file; None is the one that `config` names, or the one that ships with the package."""
         config = config or InferenceConfig()
-        return cls(checkpoints.load(path or config.checkpoint), config)
+        with one_thread():
+            checkpoint = checkpoints.load(path or config.checkpoint)
+        return cls(checkpoint, config)
 
     @property
     def sweeps(self) -> int:
@@ -145,6 +149,22 @@ class SemanticSegmenter:
         )
         chance = np.append(probability, np.float32(0))
         return SemanticLabels(class_id=ids[voxels.voxel_of_point], probability=chance[voxels.voxel_of_point])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes in the calling thread alone.
+
+    OpenMP keeps a team of threads for every thread that once computed in parallel, and sends them all to
+    sleep between loops as soon as they outnumber the cores: a network that is built in one thread and runs
+    in another, as in the node, would take three times as long.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def choose_engine(name: str, device: torch.device) -> str:

@@ -321,3 +321,24 @@ def test_engines_agree(tiny_checkpoint, make_frame):
     other = SemanticSegmenter(tiny_checkpoint, config).segment(frame)
     np.testing.assert_array_equal(one.class_id, other.class_id)
     np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
+
+
+def test_building_leaves_the_number_of_threads_as_it_was(tiny_checkpoint, monkeypatch):
+    """And takes one: a second team of OpenMP threads would slow down the one that segments."""
+    during = []
+    restore = segmenter.restore_student
+
+    def counting(*arguments, **options):
+        during.append(torch.get_num_threads())
+        return restore(*arguments, **options)
+
+    monkeypatch.setattr(segmenter, "restore_student", counting)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        SemanticSegmenter(tiny_checkpoint)
+        assert (during, torch.get_num_threads()) == ([1], 2)
+        SemanticSegmenter(tiny_checkpoint, InferenceConfig(threads=3))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
