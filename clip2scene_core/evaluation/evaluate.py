@@ -62,6 +62,7 @@ def evaluate(
     started = time.monotonic()
     for index in range(len(source)):
         frame = source[index]
+        report(index + 1)
         if frame.labels is None:
             continue
         if frame.labels.probability is not None:
@@ -76,7 +77,6 @@ def evaluate(
             label_set.from_set(segmenter.label_set, predicted.class_id),
         )
         stages.append(timer.ms)
-        report(index + 1)
     if not stages:
         raise DataError("none of the frames has ground truth to evaluate against")
     return Evaluation(

@@ -104,7 +104,7 @@ def flattened(content: dict, prefix: str = "") -> dict:
 
 def test_the_configuration_file_names_every_parameter_with_its_default(declare) -> None:
     node, *_ = declare()
-    shown = flattened(yaml.safe_load(CONFIG.read_text())["segment"]["ros__parameters"])
+    shown = flattened(yaml.safe_load(CONFIG.read_text())["/**"]["ros__parameters"])
     assert shown == {name: node.get_parameter(name).value for name in parameters.names()}
 
 
