@@ -389,13 +389,14 @@ class TestFinetune:
             patch.setattr(module, "cross_entropy", interrupted)
             assert error_of(*arguments, code=130) == "interrupted"
         assert self.steps(out) == [1]
+        monkeypatch.setattr(sys, "argv", ["/bin/clip2scene", *map(str, arguments)])
         text = run(*arguments).stdout
         assert self.steps(out) == [1, 2]
         assert "2/2" in text and "lovasz" in text and f"wrote {out / 'student.safetensors'}\n" in text
         saved = load(RunConfig, out / "config.yaml")
         assert (saved.student.variant, saved.training.learning_rate) == (14, 0.004), "--set beats the file"
         made = checkpoints.load(out / "student.safetensors")
-        assert made.training["command"].startswith("clip2scene ")
+        assert made.training["command"] == " ".join(["clip2scene", *map(str, arguments)])
         assert (made.training["scans"], made.training["steps"]) == (SCANS, 2)
         assert f"{os.cpu_count()} CPU cores" in made.training["hardware"]
         run("label", "rosbag", bag, tmp_path / "out", "--checkpoint", out / "student.safetensors")
