@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.errors import DataError
-from clip2scene_core.geometry import Camera
 
 CHANNELS: dict[str, tuple[int, tuple[int, int, int]]] = {
     "rgb": (3, (0, 1, 2)),

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.data.bag_index import BagIndex, Stream
 from clip2scene_core.errors import CalibrationError, DataError
-from clip2scene_core.geometry import Camera
 from clip2scene_core.images import camera_from_info
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.errors import CalibrationError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.geometry import SE3
 from clip2scene_core.simulation.meshes import Material
 from clip2scene_core.simulation.scene import Scene
 from clip2scene_core.types import CameraImage

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.errors import CalibrationError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.geometry import SE3
 from clip2scene_core.simulation.camera import Weather, pinhole, render
 from clip2scene_core.simulation.meshes import Material, Mesh
 from clip2scene_core.simulation.scene import Actor, Scene
