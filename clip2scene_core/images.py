@@ -1,4 +1,4 @@
-"""Pixels of sensor_msgs Image and CompressedImage as RGB, and the camera model of a CameraInfo.
+"""Pixels of sensor_msgs Image and CompressedImage as RGB.
 
 Reads any object that has the attributes of the message: rclpy's, rosbags', or a stand-in. H x W pixels.
 """
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from clip2scene_core.cameras import Camera
 from clip2scene_core.errors import DataError
 
 CHANNELS: dict[str, tuple[int, tuple[int, int, int]]] = {
@@ -77,26 +76,6 @@ def compressed_rgb(message: Any, *, topic: str = "image") -> np.ndarray:
         raise DataError(
             f"{topic}: {len(message.data)} bytes of format '{message.format}' are no image: {error}"
         ) from error
-
-
-def camera_from_info(info: Any) -> Camera:
-    """The camera model of a sensor_msgs/CameraInfo, for the unrectified image.
-
-    Raises CalibrationError where it is not calibrated (zeros) or of an unknown model.
-    """
-    distortion = np.asarray(info.d, np.float64)
-    model = {"fisheye": "equidistant"}.get(info.distortion_model, info.distortion_model)
-    if not distortion.any():
-        model, distortion = "pinhole", np.zeros(0)
-    elif not model:
-        model = "plumb_bob" if len(distortion) in (4, 5) else "rational_polynomial"
-    return Camera(
-        width=info.width,
-        height=info.height,
-        matrix=np.asarray(info.k, np.float64).reshape(3, 3),
-        model=model,
-        distortion=distortion,
-    )
 
 
 def _split(encoding: str) -> tuple[str, int]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip2scene_core.errors import CalibrationError, DataError
-from clip2scene_core.images import camera_from_info, compressed_rgb, image_rgb
+from clip2scene_core.errors import DataError
+from clip2scene_core.images import compressed_rgb, image_rgb
 
 RED, GREEN, BLUE, GREY = (200, 10, 20), (30, 210, 40), (50, 60, 220), (90, 90, 90)
 RGB = np.array([[RED, GREEN], [BLUE, GREY]], np.uint8)
@@ -132,25 +132,3 @@ def test_half_a_jpeg_is_an_error() -> None:
     for bad in (half, SimpleNamespace(data=b"", format="jpeg")):
         with pytest.raises(DataError, match=r"front: .* are no image"):
             compressed_rgb(bad, topic="front")
-
-
-def info(**changes) -> SimpleNamespace:
-    k = [500.0, 0.0, 320.0, 0.0, 510.0, 240.0, 0.0, 0.0, 1.0]
-    return SimpleNamespace(
-        **({"width": 640, "height": 480, "distortion_model": "plumb_bob", "d": [], "k": k} | changes)
-    )
-
-
-def test_camera_info_gives_matrix_and_model() -> None:
-    camera = camera_from_info(info(d=[0.1, 0.2, 0.0, 0.0, 0.3]))
-    assert (camera.width, camera.height, camera.model) == (640, 480, "plumb_bob")
-    assert camera.matrix[1, 1] == 510.0 and camera.matrix[0, 2] == 320.0
-    assert camera_from_info(info(d=[0.0] * 5)).model == "pinhole"
-    assert camera_from_info(info(distortion_model="fisheye", d=[0.1] * 4)).model == "equidistant"
-    assert camera_from_info(info(distortion_model="", d=[0.1] * 8)).model == "rational_polynomial"
-
-
-@pytest.mark.parametrize("change", [{"k": [0.0] * 9}, {"distortion_model": "magic", "d": [1.0]}])
-def test_unusable_calibration_is_an_error(change) -> None:
-    with pytest.raises(CalibrationError, match=r"not calibrated|'magic' is unknown"):
-        camera_from_info(info(**change))
