@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from clip2scene_core.cameras import Camera, CameraModel
+from clip2scene_core.cameras import Camera
 from clip2scene_core.errors import CalibrationError
 from clip2scene_core.geometry import SE3
 
@@ -54,10 +54,9 @@ def calibration_from_info(info: Any, width: int, height: int, *, rectified: bool
     size = np.array([width, height])
     told = np.array([roi.width or info.width - roi.x_offset, roi.height or info.height - roi.y_offset])
     told = told // binning if told.any() else size
+    sizes = f"the image has {width} x {height} pixels, camera_info says {told[0]} x {told[1]}"
     if abs(width * told[1] - height * told[0]) >= max(told):
-        raise CalibrationError(
-            f"the image has {width} x {height} pixels, but camera_info says {told[0]} x {told[1]}"
-        )
+        raise CalibrationError(sizes)
     # As image_geometry and image_proc have it, pixel u of the sensor is pixel u / binning of the image.
     scale_x, scale_y = size / told / binning
     camera = Camera(
@@ -72,14 +71,11 @@ def calibration_from_info(info: Any, width: int, height: int, *, rectified: bool
     return Calibration(
         camera=camera,
         frame_from_camera=_frame_from_camera(info, matrix) if rectified else SE3.identity(),
-        note=None
-        if (size == told).all()
-        else f"the image has {width} x {height} pixels, camera_info says {told[0]} x {told[1]}: "
-        "the camera matrix is scaled to fit",
+        note=None if (size == told).all() else f"{sizes}: the camera matrix is scaled to fit",
     )
 
 
-def _distortion(info: Any) -> tuple[CameraModel, np.ndarray]:
+def _distortion(info: Any) -> tuple[str, np.ndarray]:
     """Model and coefficients. Zeros are a pinhole, but those of a fisheye are an ideal fisheye."""
     coefficients = _numbers(info, "d")
     model = {"fisheye": "equidistant"}.get(info.distortion_model, info.distortion_model)
@@ -105,7 +101,7 @@ def _frame_from_camera(info: Any, projection: np.ndarray) -> SE3:
         return SE3.identity()
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
         raise CalibrationError(f"R of camera_info is no rotation: {rotation.tolist()}")
-    return SE3.from_rotation_translation(rotation, np.zeros(3)).inverse()
+    return SE3.from_rotation_translation(rotation.T, np.zeros(3))
 
 
 def _numbers(info: Any, name: str) -> np.ndarray:

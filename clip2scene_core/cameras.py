@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 
 from clip2scene_core.distortion import EquidistantLens, Lens, PinholeLens, PolynomialLens
 from clip2scene_core.errors import CalibrationError
-
-CameraModel = Literal["pinhole", "plumb_bob", "rational_polynomial", "equidistant"]
 
 LENSES: dict[str, tuple[Callable[[np.ndarray], Lens], tuple[int, ...]]] = {
     "pinhole": (lambda _: PinholeLens(), (0,)),
@@ -27,6 +24,9 @@ LENSES: dict[str, tuple[Callable[[np.ndarray], Lens], tuple[int, ...]]] = {
 """By model: its lens and how many coefficients it takes. Of plumb_bob and rational_polynomial, as in
 OpenCV and image_geometry, the number of coefficients tells which terms there are, not the name."""
 
+MOST = 1e100
+"""Products of larger coefficients overflow; those of a long lens reach 1e10."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Camera:
@@ -35,8 +35,9 @@ class Camera:
     width: int
     height: int
     matrix: np.ndarray
-    """(3, 3) float64: focal lengths and principal point in pixels."""
-    model: CameraModel = "pinhole"
+    """(3, 3) float64: focal lengths, skew and principal point in pixels."""
+    model: str = "pinhole"
+    """One of LENSES."""
     distortion: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """(D,) float64, in the order of sensor_msgs/CameraInfo.d and OpenCV; see LENSES."""
     lens: Lens = field(init=False, repr=False)
@@ -52,13 +53,14 @@ class Camera:
             )
         if self.matrix.shape != (3, 3) or not self.matrix[0, 0] > 0 or not self.matrix[1, 1] > 0:
             raise CalibrationError("camera matrix must be 3x3 with positive focal lengths: not calibrated?")
-        if not np.isfinite(self.matrix).all() or not np.isfinite(self.distortion).all():
+        numbers = np.concatenate([self.matrix.ravel(), self.distortion])
+        if not (np.abs(numbers) < MOST).all():
             raise CalibrationError("camera matrix and distortion coefficients must be finite numbers")
         object.__setattr__(self, "lens", _lens(self.model, tuple(self.distortion.tolist())))
 
 
 @lru_cache(maxsize=64)
-def _lens(model: CameraModel, distortion: tuple[float, ...]) -> Lens:
+def _lens(model: str, distortion: tuple[float, ...]) -> Lens:
     """Drivers send their CameraInfo with every image; its fold is found once."""
     return LENSES[model][0](np.array(distortion))
 
@@ -67,8 +69,8 @@ def project(camera: Camera, xyz_camera: np.ndarray) -> tuple[np.ndarray, np.ndar
     """Pixels (N, 2) and depths (N,) in metres of points (N, 3) in the optical frame, all float64.
 
     The depth is z. Points that are not in front of the image plane, or beyond the fold of the lens, have
-    NaN pixels. A fisheye that looks farther round than 180 degrees sees points behind its image plane;
-    these are given up, as OpenCV does, because no depth orders them.
+    NaN pixels. Lenses that see more than 180 degrees see points behind their image plane too: these are
+    given up, since their depth is negative.
     """
     x, y, depth_m = np.asarray(xyz_camera, np.float64).T
     rows = np.flatnonzero(depth_m > 0)

@@ -123,7 +123,7 @@ def test_images_scaled_in_secret_scale_the_matrix_with_a_note(size):
         (info(p=[0.0] * 12), True, "not calibrated"),
         (info(model="magic", d=[1.0]), False, "'magic' is unknown; known are pinhole, plumb_bob"),
         (info(model="equidistant"), False, "equidistant takes 4 distortion coefficients, got 0"),
-        (info(width=800), False, "the image has 640 x 480 pixels, but camera_info says 800 x 480"),
+        (info(width=800), False, "the image has 640 x 480 pixels, camera_info says 800 x 480"),
         (info(binning=(0, 999)), False, "camera_info says 640 x 0"),
         (info(roi=(9999, 9999, 0, 0)), False, "camera_info says -9359 x -9519"),
         (info(p=[*P[:3], -48.0, *P[4:]]), True, r"baseline of \(-0.12, 0\) m.* first camera of the pair"),

@@ -176,6 +176,14 @@ def test_points_that_are_not_in_front_of_the_image_plane_have_no_pixel(model, di
     assert project(lens, np.empty((0, 3), np.float32))[0].shape == rays(lens, np.empty((0, 2)))[:, :2].shape
 
 
+def test_a_matrix_may_have_skew():
+    matrix = np.array([[100.0, 10.0, 50.0], [0.0, 80.0, 40.0], [0.0, 0.0, 1.0]])
+    skewed = Camera(width=100, height=80, matrix=matrix)
+    pixels, _ = project(skewed, np.array([[0.2, -0.3, 1.0]]))
+    np.testing.assert_allclose(pixels, [[100 * 0.2 - 10 * 0.3 + 50, -80 * 0.3 + 40]])
+    np.testing.assert_allclose(rays(skewed, pixels)[0], np.array([0.2, -0.3, 1.0]) / np.sqrt(1.13))
+
+
 def test_pixel_centres_are_whole_numbers():
     corners = np.array([[-0.49, -0.49], [639.49, 479.49], [-0.51, 0.0], [639.51, 0.0], [0.0, 479.51]])
     assert in_image(camera(), corners).tolist() == [True, True, False, False, False]
@@ -195,6 +203,7 @@ def test_a_camera_goes_to_other_processes():
         ({"model": "plumb_bob", "distortion": np.zeros(3)}, "takes 4 or 5 or 8 or 12 or 14 .* got 3"),
         ({"model": "equidistant", "distortion": np.zeros(5)}, "takes 4 distortion coefficients, got 5"),
         ({"model": "plumb_bob", "distortion": np.full(4, np.nan)}, "must be finite"),
+        ({"model": "plumb_bob", "distortion": np.full(4, 1e300)}, "must be finite"),
         ({"matrix": np.zeros((3, 3))}, "not calibrated"),
         ({"matrix": np.eye(4)}, "3x3"),
         ({"matrix": np.full((3, 3), np.nan)}, "not calibrated"),

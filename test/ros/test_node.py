@@ -327,7 +327,7 @@ def test_a_camera_without_calibration_to_the_lidar_holds_the_scan_back(bench) ->
         (
             image(100.0),
             calibration(width=640, height=640),
-            "camera 'front': the image has 6 x 4 pixels, but camera_info says",
+            "camera 'front': the image has 6 x 4 pixels, camera_info says",
         ),
         (image(100.0), calibration(distortion_model="odd", d=[1.0]), "camera 'front': camera model 'odd'"),
         (image(100.0, encoding="32FC1"), calibration(), "encoding '32FC1' holds no colours"),

@@ -463,7 +463,7 @@ def test_a_camera_that_tf_does_not_know_is_noted_and_an_error_if_asked_for(write
     [
         (camera_info(7, 5, k=[0] * 9), r"/front/camera_info: .*not calibrated"),
         (camera_info(7, 5, "omni", [1.0]), "/front/camera_info: camera model 'omni' is unknown"),
-        (camera_info(9, 5), "/front/camera_info: the image has 7 x 5 pixels, but camera_info says 9 x 5"),
+        (camera_info(9, 5), "/front/camera_info: the image has 7 x 5 pixels, camera_info says 9 x 5"),
     ],
 )
 def test_a_camera_with_unusable_calibration_is_noted_and_an_error_if_asked_for(write, info, text):
