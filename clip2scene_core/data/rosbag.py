@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, camera_info_topic
+from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, read_rgb
 from clip2scene_core.data.bag_index import Stream, index_bag
 from clip2scene_core.data.bag_reader import BagReader
-from clip2scene_core.data.ros_types import IMAGE, label_set_of
+from clip2scene_core.data.ros_types import label_set_of
 from clip2scene_core.data.tf_tree import EVER
 from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.geometry import SE3
-from clip2scene_core.images import compressed_rgb, image_rgb
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.pointcloud2 import scan_from, structured
 from clip2scene_core.types import CameraImage, Frame, SemanticLabels
@@ -45,7 +44,7 @@ class RosbagSource:
         scans before each are given with it.
 
         Raises DataError where the bag lacks something, CalibrationError where a named camera or
-        `fixed_frame` cannot be related to the LiDAR or a camera is not calibrated.
+        `fixed_frame` cannot be related to the LiDAR or a named camera is not calibrated.
         """
         self._bag = BagReader(Path(root))
         self._sweeps = sweeps
@@ -61,7 +60,7 @@ class RosbagSource:
         self._fixed_frame = self._choose_fixed_frame(fixed_frame)
         self._leave_out_scans_without_pose()
         self.label_set = self._choose_label_set(contents.label_infos, truth_label_set)
-        finder = CameraFinder(contents, self._fixed_frame, self._scans.stamps_ns(), image_slop_ms)
+        finder = CameraFinder(self._bag, contents, self._fixed_frame, self._scans.stamps_ns(), image_slop_ms)
         self._cameras = finder.find(cameras)
         self.camera_names = tuple(camera.name for camera in self._cameras)
         self.notes = (*self._notes, *finder.notes)
@@ -88,11 +87,8 @@ class RosbagSource:
         index = range(len(self))[index]
         earlier = range(index - 1, max(index - 1 - self._sweeps, -1), -1)
         message = self._message(index)
-        images = {
-            camera.name: self._image(camera, camera.nearest[index])
-            for camera in self._cameras
-            if camera.nearest[index] >= 0
-        }
+        seeing = [camera for camera in self._cameras if camera.nearest[index] >= 0]
+        images = {camera.name: self._image(camera, camera.nearest[index]) for camera in seeing}
         return Frame(
             scan=scan_from(message, topic=self._scans.topic),
             world_from_lidar=self._pose(index),
@@ -100,8 +96,8 @@ class RosbagSource:
             sweeps_world_from_lidar=tuple(self._pose(i) for i in earlier),
             images=images,
             world_from_camera={
-                name: self._tf.lookup(self._fixed_frame, image.frame_id, image.stamp_ns)
-                for name, image in images.items()
+                camera.name: self._camera_pose(camera, self._fixed_frame, images[camera.name].stamp_ns)
+                for camera in seeing
             },
             labels=self._labels(message),
         )
@@ -112,8 +108,8 @@ class RosbagSource:
         base = "base_link" if "base_link" in self._tf.ancestors(lidar) else lidar
         if self._tf.coverage(base, lidar) != EVER:
             base = lidar
-        frames = [lidar, *(camera.images.frame_id for camera in self._cameras)]
-        return {frame: self._tf.lookup(base, frame, stamp_ns) for frame in frames}
+        cameras = {c.frame_id: self._camera_pose(c, base, stamp_ns) for c in self._cameras}
+        return {lidar: self._tf.lookup(base, lidar, stamp_ns), **cameras}
 
     def _choose_scans(self, clouds: dict[str, Stream]) -> Stream:
         if not clouds:
@@ -175,18 +171,20 @@ class RosbagSource:
     def _pose(self, index: int) -> SE3:
         return self._tf.lookup(self._fixed_frame, self._scans.frame_id, self._scans.entries[index].stamp_ns)
 
+    def _camera_pose(self, camera: BagCamera, frame: str, stamp_ns: int) -> SE3:
+        """`frame_from_camera`."""
+        lookup = self._tf.lookup(frame, camera.images.frame_id, stamp_ns)
+        return lookup @ camera.calibration.frame_from_camera
+
     def _image(self, camera: BagCamera, index: int) -> CameraImage:
-        topic, entry = camera.images.topic, camera.images.entries[index]
-        decode = image_rgb if self._bag.types[topic] == IMAGE else compressed_rgb
-        rgb = decode(self._bag.message(topic, entry), topic=topic)
-        if rgb.shape[:2] != (camera.camera.height, camera.camera.width):
+        topic, entry, model = camera.images.topic, camera.images.entries[index], camera.calibration.camera
+        rgb = read_rgb(self._bag, topic, entry)
+        if rgb.shape[:2] != (model.height, model.width):
             raise DataError(
                 f"{topic}: the image has {rgb.shape[1]} x {rgb.shape[0]} pixels, "
-                f"{camera_info_topic(topic)} says {camera.camera.width} x {camera.camera.height}"
+                f"the first one has {model.width} x {model.height}"
             )
-        return CameraImage(
-            rgb=rgb, camera=camera.camera, stamp_ns=entry.stamp_ns, frame_id=camera.images.frame_id
-        )
+        return CameraImage(rgb=rgb, camera=model, stamp_ns=entry.stamp_ns, frame_id=camera.frame_id)
 
     def _labels(self, message: Any) -> SemanticLabels | None:
         points = structured(message, topic=self._scans.topic)

@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = {
-    "config", "errors", "geometry", "ground", "images", "labels", "pointcloud2", "stamps",
-    "trajectory", "types", "voxels", "writing",
+    "camera_info", "cameras", "colours", "config", "distortion", "errors", "geometry", "ground", "images",
+    "labels", "pointcloud2", "stamps", "trajectory", "types", "voxels", "writing",
 }  # fmt: skip
 EDGES = {"build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
 LAYERS = (
