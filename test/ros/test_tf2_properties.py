@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +18,8 @@ from tf_messages import matrix, transform
 
 TIMES_MS = st.integers(1, 1000)
 COORDINATES = st.floats(-100, 100)
-# Two rotations are never half a turn apart, where both ways from one to the other are the shorter one.
-ANGLES = st.floats(-0.85, 0.85)
+# From stamp to stamp less than half a turn, where both ways from one to the other are the shorter one.
+STEPS = st.tuples(*[st.floats(-1.7, 1.7)] * 3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,13 +50,13 @@ def motions(draw, parents: int) -> Motion:
     is_static = draw(st.booleans())
     times = [1] if is_static else sorted(draw(st.sets(TIMES_MS, min_size=1, max_size=4)))
     vectors = st.lists(st.tuples(*[COORDINATES] * 3), min_size=len(times), max_size=len(times))
-    turns = st.lists(st.tuples(*[ANGLES] * 3), min_size=len(times), max_size=len(times))
+    steps = [Rotation.from_rotvec(draw(STEPS)) for _ in times]
     return Motion(
         parent=draw(st.integers(0, parents - 1)),
         is_static=is_static,
         times_ms=times,
         translations=np.array(draw(vectors)),
-        rotations=Rotation.from_rotvec(draw(turns)),
+        rotations=Rotation.concatenate(list(itertools.accumulate(steps, operator.mul))),
     )
 
 

@@ -53,7 +53,7 @@ class TestWaiting:
             buffer.lookup_transform_full(*query, timeout=Duration(seconds=0.2))
         possible, reason = buffer.can_transform_full(*query, Duration(seconds=0.2), return_debug_tuple=True)
         assert not possible and "extrapolation" in reason
-        assert 0.6 <= system.monotonic() - start < 5.0
+        assert 0.6 <= system.monotonic() - start < 30.0
         assert buffer.can_transform("a", "b", at(2), return_debug_tuple=True) == (False, reason)
         assert buffer.can_transform_full("a", at(1), "b", at(1), "a") is True
 
@@ -93,23 +93,24 @@ class TestWaiting:
 
     def test_every_future_is_answered_once_whatever_thread_brings_the_transform(self):
         buffer = tf2_ros.Buffer()
-        answers: list[int] = []
+        answers: list[object] = []
         for step in range(1, 101):
-            future = buffer.wait_for_transform_async("a", "b", at(step))
+            future = buffer.wait_for_transform_async("a", "b", at(step / 20))
             future.add_done_callback(lambda _, step=step: answers.append(step))
-        threads = [
-            threading.Thread(
-                target=lambda: [
-                    buffer.set_transform(transform("a", "b", step), "test") for step in range(1, 101)
-                ]
-            )
-            for _ in range(4)
-        ]
+
+        def bring() -> None:
+            try:
+                for step in range(1, 101):
+                    buffer.set_transform(transform("a", "b", step / 20), "test")
+            except Exception as error:
+                answers.append(error)
+
+        threads = [threading.Thread(target=bring) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10.0)
-        assert sorted(answers) == list(range(1, 101))
+            thread.join(30.0)
+        assert sorted(answers, key=str) == sorted(range(1, 101), key=str)
 
     def test_a_cancelled_future_is_left_alone(self):
         buffer = tf2_ros.Buffer()
