@@ -197,3 +197,14 @@ def test_the_order_of_arrival_does_not_matter(question, seed):
     assert shuffled.can_transform_core(*query)[0] == possible
     if possible:
         assert shuffled.lookup_transform_core(*query) == in_order.lookup_transform_core(*query)
+
+
+def test_interpolation_takes_the_shorter_way_between_any_two_rotations():
+    rotations = Rotation.random(50, random_state=np.random.default_rng(0))
+    buffer = tf2_py.BufferCore(Duration(seconds=100))
+    for second, rotation in enumerate(rotations, start=1):
+        buffer.set_transform(transform("a", "b", second, xyzw=rotation.as_quat()), "test")
+    slerp = Slerp(np.arange(1, 51), rotations)
+    for time_ms in range(1000, 50_001, 250):
+        found = matrix(buffer.lookup_transform_core("a", "b", at_ms(time_ms)))
+        np.testing.assert_allclose(found[:3, :3], slerp(time_ms / 1000).as_matrix(), atol=1e-8)
