@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from tf2_py.frame_history import History, Link, Span, seconds
 
-Frames = Mapping[str, "History | None"]
+Frames = Mapping[str, History | None]
 
 _SHORTEST_SPAN_NS = 100_000  # over which a rate is told
 

@@ -43,8 +43,8 @@ class TransformListener:
         self.buffer = buffer
         self.executor: SingleThreadedExecutor | None = None
         self._subscriptions: list[Subscription] = []
-        self._own_node = _quiet_node(f"transform_listener_impl_{id(self):x}") if node is None else None
-        self.node = node or self._own_node
+        self._owns_node = node is None
+        self.node = _quiet_node(f"transform_listener_impl_{id(self):x}") if node is None else node
         # Reentrant: a callback of the same node may wait for a transform in a multi-threaded executor.
         self.group = ReentrantCallbackGroup()
         if not static_only:
@@ -67,9 +67,9 @@ class TransformListener:
             self.executor = None
         while self._subscriptions:
             self.node.destroy_subscription(self._subscriptions.pop())
-        if self._own_node is not None:
-            self._own_node.destroy_node()
-            self._own_node = None
+        if self._owns_node:
+            self.node.destroy_node()
+            self._owns_node = False
 
     def callback(self, data: TFMessage) -> None:
         """Take in what was said on /tf."""
