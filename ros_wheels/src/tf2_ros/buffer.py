@@ -39,10 +39,12 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
         self._node = node
         self._news = threading.Condition()
         self._waiting: list[Callable[[], None]] = []
-        if node is not None:
-            self.srv = node.create_service(FrameGraph, "tf2_frames", self._tell_frames)
         self.clock = Clock() if node is None else node.get_clock()
-        self.jump_handle = self.clock.create_jump_callback(_JUMP_BACK, post_callback=self.time_jump_callback)
+        if node is not None:  # without one the time is the system's and never simulated
+            self.srv = node.create_service(FrameGraph, "tf2_frames", self._tell_frames)
+            self.jump_handle = self.clock.create_jump_callback(
+                _JUMP_BACK, post_callback=self.time_jump_callback
+            )
 
     def time_jump_callback(self, time_jump: Any) -> None:
         """Forget what moves: the clock jumped back or changed."""
@@ -63,7 +65,7 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
         self, target_frame: str, source_frame: str, time: Any, timeout: Duration = NO_TIMEOUT
     ) -> TransformStamped:
         """`target_from_source` at `time`, waiting up to `timeout`; raises as `lookup_transform_core` does."""
-        if nanoseconds(timeout) > 0:
+        if nanoseconds(timeout, "duration") > 0:
             self.can_transform(target_frame, source_frame, time, timeout)
         return self.lookup_transform_core(target_frame, source_frame, time)
 
@@ -78,7 +80,7 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
     ) -> TransformStamped:
         """The target frame at `target_time` from the source frame at `source_time`, as `lookup_transform`."""
         query = (target_frame, target_time, source_frame, source_time, fixed_frame)
-        if nanoseconds(timeout) > 0:
+        if nanoseconds(timeout, "duration") > 0:
             self.can_transform_full(*query, timeout)
         return self.lookup_transform_full_core(*query)
 
