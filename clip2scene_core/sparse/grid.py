@@ -115,6 +115,11 @@ class VoxelGrid:
         """The grid of twice the cell: every cell with an occupied child; always the same object."""
         return self._downsampling[0]
 
+    @property
+    def parent(self) -> Tensor:
+        """(V,) row of `coarser` that holds each voxel."""
+        return self._downsampling[1]
+
     @cached_property
     def to_coarser(self) -> KernelMap:
         """From this grid's rows to the rows of `coarser`: the 8 octants, ordered as `kernel_offsets(2)`."""
@@ -133,7 +138,7 @@ class VoxelGrid:
         octant = 4 * x + 2 * y + z
         children = torch.argsort(octant, stable=True)
         counts = torch.bincount(octant, minlength=8).tolist()
-        parents = self._downsampling[1][children]
+        parents = self.parent[children]
         return children.split(counts), parents.split(counts)
 
     @cached_property
@@ -143,43 +148,6 @@ class VoxelGrid:
         if bool((keys[1:] == keys[:-1]).any()):
             raise DataError(f"voxel coordinates must be unique, got duplicates among {len(self)} rows")
         return keys, order
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SparseVoxels:
-    """Features on the occupied cells of a grid."""
-
-    features: Tensor
-    """(V, C), any floating dtype."""
-    grid: VoxelGrid
-    """The V cells, on the device of the features."""
-
-    def __post_init__(self) -> None:
-        if self.features.ndim != 2 or len(self.features) != len(self.grid):
-            raise DataError(
-                f"SparseVoxels.features must have shape ({len(self.grid)}, C) as its grid has "
-                f"{len(self.grid)} voxels, got {tuple(self.features.shape)}"
-            )
-
-    @classmethod
-    def from_coordinates(cls, features: Tensor, coordinates: Tensor) -> SparseVoxels:
-        """Features (V, C) on input cells `coordinates` (V, 4) [batch, x, y, z]."""
-        return cls(features, VoxelGrid(coordinates))
-
-    @property
-    def coordinates(self) -> Tensor:
-        """(V, 4) [batch, x, y, z] in units of the grid's own cell."""
-        return self.grid.coordinates
-
-    def with_features(self, features: Tensor) -> SparseVoxels:
-        """Other features on the same grid."""
-        return SparseVoxels(features, self.grid)
-
-    def to(self, device: torch.device | str) -> SparseVoxels:
-        """The same voxels on another device, without the tables; itself where it already lies there."""
-        if self.features.device == torch.device(device):
-            return self
-        return SparseVoxels.from_coordinates(self.features.to(device), self.coordinates.to(device))
 
 
 def kernel_offsets(kernel_size: int) -> Tensor:
