@@ -151,8 +151,9 @@ class ConvNorm(nn.Module):
         self.relu = relu
 
     def forward(self, voxels: SparseVoxels, *finer: VoxelGrid) -> SparseVoxels:
-        voxels = self.norm(self.conv(voxels, *finer))
-        return voxels.with_features(F.relu(voxels.features, inplace=True)) if self.relu else voxels
+        voxels = self.conv(voxels, *finer)
+        features = self.norm(voxels.features, voxels.grid)
+        return voxels.with_features(F.relu(features, inplace=True) if self.relu else features)
 
 
 def scaled_channels(plane: int, width: float) -> int:
