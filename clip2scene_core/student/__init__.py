@@ -1,12 +1,10 @@
 """The student: a 3D network whose voxel features live in the joint image-text space."""
 
 from clip2scene_core.student.heads import StudentHeads, StudentOutput, classify
-from clip2scene_core.student.minkunet import INDOOR_PLANES, OUTDOOR_PLANES, MinkUNet
+from clip2scene_core.student.minkunet import MinkUNet
 from clip2scene_core.student.norm import use_scan_statistics
 
 __all__ = [
-    "INDOOR_PLANES",
-    "OUTDOOR_PLANES",
     "MinkUNet",
     "StudentHeads",
     "StudentOutput",
