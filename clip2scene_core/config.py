@@ -33,6 +33,7 @@ def setting(default: Any, help: str, *, least: float = -math.inf, most: float = 
 class StudentConfig:
     """The 3D network and its input; a checkpoint carries it."""
 
+    architecture: str = setting("minkunet", "minkunet (answers for voxels) or spvcnn (answers for points)")
     variant: int | str = setting(
         18, "depth of the MinkUNet, 14, 18 or 34, with the letter of its channels where wanted, as in 14A"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,9 @@ class MinkUNet(nn.Module):
     `make_engine`. norm: `batch` or `scan`.
     """
 
+    per_point: ClassVar[bool] = False
+    """Whether the rows of the output are the points that the voxels were made of, or else the voxels."""
+
     def __init__(
         self,
         in_channels: int,
@@ -87,7 +91,10 @@ class MinkUNet(nn.Module):
         self.heads = StudentHeads(before, embedding_dim)
 
     def forward(self, voxels: SparseVoxels, *, temporal: bool = True) -> StudentOutput:
-        """Two (V, D) embeddings, in the rows of `voxels`; only the semantic one if `temporal` is False."""
+        """Two (R, D) embeddings, in the rows of the voxels or, if `per_point`, of the points in them.
+
+        Only the semantic one if `temporal` is False.
+        """
         return self.heads(self.backbone(voxels), temporal=temporal)
 
     def backbone(self, voxels: SparseVoxels) -> Tensor:
