@@ -1,6 +1,6 @@
 """From a frame to a class for every row of its scan.
 
-Shapes: N points, V voxels, K sweeps, D embedding, P phrases, C classes.
+Shapes: N points, V voxels, R voxels or points in voxels, K sweeps, D embedding, P phrases, C classes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from clip2scene_core.data.batch import collate
 from clip2scene_core.errors import ConfigError, MissingExtraError
 from clip2scene_core.inference.stages import StageTimer
 from clip2scene_core.inference.temporal import fuse
-from clip2scene_core.sparse import make_engine
+from clip2scene_core.sparse import make_engine, point_to_voxel
 from clip2scene_core.student import classify, use_scan_statistics
 from clip2scene_core.types import Frame, LidarScan, SemanticLabels
 from clip2scene_core.voxels import Voxels, occupied, voxelise
@@ -48,6 +48,8 @@ class SemanticSegmenter:
             self._student = restore_student(checkpoint, engine=choose_engine(config.engine, self._device))
             use_scan_statistics(self._student, config.scan_statistics)
             self._student.to(self._device).eval()
+        # where sweeps are fused, voxels answer: they are the cells of the temporal grid
+        self._per_point = self._student.per_point and not config.sweeps
         self._text = checkpoint.text_embeddings.to(self._device)
         self._phrase_class = torch.tensor(checkpoint.phrase_class, device=self._device)
         self._past: dict[SweepKey, tuple[np.ndarray, Tensor]] = {}
@@ -90,7 +92,7 @@ class SemanticSegmenter:
             return self._labels(voxels, index.cpu().numpy(), best.float().cpu().numpy())
 
     def _embed(self, scan: LidarScan, stages: StageTimer) -> tuple[Voxels, Tensor]:
-        """The voxels of a scan and the semantic feature (V, D) of each."""
+        """The voxels of a scan, and the semantic feature (R, D) of each of them or of their points."""
         student = self._checkpoint.student
         with stages("voxelise"):
             if student.intensity and scan.intensity is None:
@@ -104,7 +106,10 @@ class SemanticSegmenter:
         if not len(voxels.coordinates):
             return voxels, self._text.new_zeros(0, self._text.shape[1])
         with stages("network"):
-            features = self._student(collate([voxels]).to(self._device), temporal=False).semantic
+            batch = collate([voxels]).to(self._device)
+            features = self._student(batch, temporal=False).semantic
+            if self._student.per_point and not self._per_point:
+                features = point_to_voxel(features, batch.points)
             self._remember(scan, voxels, features)
             if features.is_cuda:  # else the next stage waits for the network, and its time counts there
                 torch.cuda.synchronize(self._device)
@@ -143,12 +148,13 @@ class SemanticSegmenter:
         return _centres(voxels, self._checkpoint.student.voxel_m), features
 
     def _labels(self, voxels: Voxels, class_index: np.ndarray, probability: np.ndarray) -> SemanticLabels:
-        """Voxel answers to rows; the extra last entry is for rows in no voxel, whose index is -1."""
+        """Answers (R,) to rows; the extra last entry is for rows in no voxel, whose index is -1."""
         ids = np.append(
             self.label_set.ids[class_index], self.label_set.ids.dtype.type(self.label_set.ignore_id)
         )
         chance = np.append(probability, np.float32(0))
-        return SemanticLabels(class_id=ids[voxels.voxel_of_point], probability=chance[voxels.voxel_of_point])
+        answer = voxels.row_of_point if self._per_point else voxels.voxel_of_point
+        return SemanticLabels(class_id=ids[answer], probability=chance[answer])
 
 
 @contextmanager
