@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +29,20 @@ class BagCamera:
 class CameraFinder:
     """Relates the images of a bag to its scans."""
 
-    def __init__(self, index: BagIndex, fixed_frame: str, scans_ns: np.ndarray, slop_ms: float) -> None:
-        """`scans_ns` (F,) int64 are the stamps of the scans."""
+    def __init__(
+        self,
+        index: BagIndex,
+        pose_known_ns: Callable[[str], tuple[int, int]],
+        scans_ns: np.ndarray,
+        slop_ms: float,
+    ) -> None:
+        """`scans_ns` (F,) int64 are the stamps of the scans.
+
+        `pose_known_ns` gives the first and last time at which the pose of a frame is known; it raises
+        CalibrationError where it never is.
+        """
         self._index = index
-        self._fixed_frame = fixed_frame
+        self._pose_known_ns = pose_known_ns
         self._scans_ns = scans_ns
         self._slop_ms = slop_ms
         self._names = camera_names(index.images)
@@ -64,7 +74,7 @@ class CameraFinder:
         images = self._by_name[name]
         try:
             self._camera_info(images)
-            self._index.tf.coverage(self._fixed_frame, images.frame_id)
+            self._pose_known_ns(images.frame_id)
         except CalibrationError as error:
             self.notes.append(f"camera {name} is left out: {error}")
             return False
@@ -72,11 +82,11 @@ class CameraFinder:
 
     def _camera(self, name: str, images: Stream) -> BagCamera:
         camera = _camera_of(self._camera_info(images), images.topic)
-        coverage = self._index.tf.coverage(self._fixed_frame, images.frame_id)
-        nearest = _nearest(self._scans_ns, images.stamps_ns(), coverage, self._slop_ms)
+        known_ns = self._pose_known_ns(images.frame_id)
+        nearest = _nearest(self._scans_ns, images.stamps_ns(), known_ns, self._slop_ms)
         if missing := int((nearest < 0).sum()):
             self.notes.append(
-                f"camera {name}: no image within {self._slop_ms:g} ms and TF "
+                f"camera {name}: no image within {self._slop_ms:g} ms and with a known pose "
                 f"for {missing} of {len(nearest)} scans"
             )
         return BagCamera(name, images, camera, nearest)

@@ -35,6 +35,14 @@ def test_unknown_kinds_options_and_roots_are_named(tmp_path):
         open_source("rosbag", tmp_path / "nowhere")
 
 
+def test_progress_is_told_to_who_opens_and_is_no_option(kitti_raw):
+    told = []
+    open_source("kitti-raw", kitti_raw, lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    with pytest.raises(ConfigError, match="kitti-raw has no option 'progress'; it has drive, cameras"):
+        open_source("kitti-raw", kitti_raw, **parse_options("kitti-raw", kitti_raw, ["progress=1"]))
+
+
 def test_the_first_frames_of_a_source(kitti_raw):
     first = FirstFrames(open_source("kitti-raw", kitti_raw), 2)
     assert [frame.scan.stamp_ns for frame in first] == [1_000_000_000, 1_100_000_000]
