@@ -12,6 +12,7 @@ import numpy as np
 from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, camera_info_topic
 from clip2scene_core.data.bag_index import Stream, index_bag
 from clip2scene_core.data.bag_reader import BagReader
+from clip2scene_core.data.calibration import read_calibration
 from clip2scene_core.data.ego_motion import MotionFinder
 from clip2scene_core.data.lidar_odometry import motion_from_scans
 from clip2scene_core.data.ros_types import IMAGE, label_set_of
@@ -36,6 +37,7 @@ class RosbagSource:
         cameras: Sequence[str] | None = None,
         fixed_frame: str | None = None,
         ego_motion: str | None = None,
+        calibration: Sequence[str] = (),
         truth_label_set: str | None = None,
         label_info_topic: str | None = None,
         image_slop_ms: float = 100.0,
@@ -48,6 +50,7 @@ class RosbagSource:
         then must be usable; None takes all that are. `fixed_frame`: default odom, map or the root of TF.
         `ego_motion` is tf, /TOPIC, kiss-icp or none; by default whichever of these first knows how the LiDAR
         moves, see MotionFinder. `progress` is told when KISS-ICP runs over the scans.
+        `calibration` are YAML files that count more than TF and CameraInfo, see config/calibration.yaml.
         A field `label` is read with the label set named `truth_label_set`, or as the bag's LabelInfo
         says. Images farther than `image_slop_ms` from a scan do not belong to it. `sweeps` is how many
         scans before each are given with it.
@@ -64,6 +67,8 @@ class RosbagSource:
             label_info_topic=label_info_topic,
             with_images=cameras is None or len(cameras) > 0,
         )
+        if calibration:
+            contents, self._notes = read_calibration(map(Path, calibration)).applied_to(contents)
         self._tf = contents.tf
         self._scans = self._choose_scans(contents.clouds)
         from_scans = partial(motion_from_scans, self._scan, len(self), progress=progress)
