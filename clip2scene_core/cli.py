@@ -44,7 +44,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-SourceKind = Annotated[str, typer.Argument(help="nuscenes, kitti-raw, semantic-kitti, rosbag or simulated")]
+SourceKind = Annotated[
+    str, typer.Argument(help="nuscenes, t4, kitti-raw, semantic-kitti, rosbag or simulated")
+]
 Root = Annotated[Path, typer.Argument(help="folder of the recording; for `simulated` a folder of `simulate`")]
 Set = Annotated[
     list[str] | None,

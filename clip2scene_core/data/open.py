@@ -13,6 +13,7 @@ from clip2scene_core.errors import ConfigError, DataError
 
 SOURCES: dict[str, tuple[str, str]] = {
     "nuscenes": ("nuscenes", "NuscenesSource"),
+    "t4": ("t4", "T4Source"),
     "kitti-raw": ("kitti_raw", "KittiRawSource"),
     "semantic-kitti": ("semantic_kitti", "SemanticKittiSource"),
     "rosbag": ("rosbag", "RosbagSource"),

@@ -25,7 +25,7 @@ def test_nuscenes_and_semantic_kitti(nuscenes, tmp_path):
 
 
 def test_unknown_kinds_options_and_roots_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="'waymo' is unknown; known are nuscenes, kitti-raw"):
+    with pytest.raises(ConfigError, match="'waymo' is unknown; known are nuscenes, t4, kitti-raw"):
         open_source("waymo", tmp_path)
     with pytest.raises(ConfigError, match="nuscenes has no option 'scene'; it has version, scenes"):
         open_source("nuscenes", tmp_path, scene="scene-0061")
