@@ -76,6 +76,7 @@ def _find(folder: Path, depth: int) -> list[Path]:
 
 
 def _id_of(path: Path) -> str:
+    path = path.resolve()
     return path.parent.name if path.name.isdigit() else path.name
 
 
@@ -88,7 +89,8 @@ def _read_scene(path: Path, cameras: Sequence[str] | None, sweeps: int) -> tuple
     samples = tables.samples()
     scans = {token: tables.keyframes.get(token, {}).get(lidar) for token in samples}
     usable = [token for token, scan in scans.items() if scan is not None and is_valid(scan)]
-    label_set, notes = _read_categories(tables) if tables.has("lidarseg") else (LabelSet.named("t4"), [])
+    labelled = tables.has("lidarseg") and tables.table("lidarseg")
+    label_set, notes = _read_categories(tables) if labelled else (LabelSet.named("t4"), [])
     if len(usable) < len(samples):
         notes.append(f"{len(samples) - len(usable)} of {len(samples)} samples have no valid scan: left out")
     scene = Keyframes(tables, usable, lidar=lidar, label_set=label_set, cameras=cameras, sweeps=sweeps)
