@@ -24,7 +24,7 @@ LEAST_POINTS = 100
 """Scans of fewer points are passed over: nothing holds their registration."""
 
 NEAREST_M = 0.5
-"""Nearer points are of the robot itself."""
+"""Nearer points are of the robot itself, or blanks at 0, 0, 0."""
 
 VOXEL_PER_RANGE = 0.05
 """Edge of KISS-ICP's voxels as a share of the range within which three quarters of the points lie, so that a
@@ -98,7 +98,8 @@ def _describe(motion: Trajectory) -> str:
 
 def _usable_points(scan: LidarScan, *, deskew: bool) -> tuple[np.ndarray, np.ndarray]:
     """(N, 3) float64 without blanks; (N,) times in ns, or (0,) where they are not known or all the same."""
-    usable = np.isfinite(scan.xyz).all(axis=1)
+    range_m = np.linalg.norm(scan.xyz, axis=1)
+    usable = np.isfinite(range_m) & (range_m > NEAREST_M)
     xyz = scan.xyz[usable].astype(np.float64)
     if not deskew or scan.time_offset_ns is None:
         return xyz, np.zeros(0, np.int64)
@@ -107,8 +108,7 @@ def _usable_points(scan: LidarScan, *, deskew: bool) -> tuple[np.ndarray, np.nda
 
 
 def _voxel_m(xyz: np.ndarray) -> float:
-    range_m = np.linalg.norm(xyz, axis=1)
-    return float(np.clip(VOXEL_PER_RANGE * np.percentile(range_m[range_m > NEAREST_M], 75), *VOXELS_M))
+    return float(np.clip(VOXEL_PER_RANGE * np.percentile(np.linalg.norm(xyz, axis=1), 75), *VOXELS_M))
 
 
 def _kiss_icp(voxel_m: float) -> KissICP:
@@ -118,7 +118,6 @@ def _kiss_icp(voxel_m: float) -> KissICP:
     except ImportError as error:
         raise MissingExtraError("kiss-icp", "motion") from error
     config = KISSConfig()
-    config.data.min_range = NEAREST_M
     config.mapping.voxel_size = voxel_m
     return KissICP(config)
 

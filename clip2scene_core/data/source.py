@@ -10,7 +10,7 @@ from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import Frame
 
 Progress = Callable[..., None]
-"""Told (done, total=) while something takes long."""
+"""Told (done, total=, text=) while something takes long."""
 
 
 def silent(done: int, **fields: Any) -> None:

@@ -89,6 +89,7 @@ def test_blanks_and_scans_of_few_points_do_no_harm():
     def holey(number: int) -> LidarScan:
         full = scan(number)
         xyz = full.xyz[:20] if number == 3 else np.insert(full.xyz, slice(0, 3000, 2), np.nan, axis=0)
+        xyz = np.append(xyz, np.zeros((2000, 3), np.float32), axis=0)
         return LidarScan(xyz=xyz, stamp_ns=full.stamp_ns, frame_id="lidar")
 
     motion = estimate_motion(holey, SCANS)
