@@ -94,6 +94,9 @@ class InferenceConfig:
     engine: str = setting("auto", "sparse-convolution engine: auto, spconv or torch")
     threads: int = setting(0, "CPU threads of the network; 0 leaves it to torch", least=0, most=1024)
     sweeps: int = setting(0, "earlier sweeps that vote on the labels of a scan", least=0, most=50)
+    views: int = setting(
+        1, "turned views of a scan whose answers are averaged: slower and better", least=1, most=24
+    )
     scan_statistics: float = setting(
         0.5,
         "share of the scan's own statistics in the normalisation layers, 0 (those of training) to 1",

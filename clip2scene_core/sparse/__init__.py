@@ -5,6 +5,7 @@ from clip2scene_core.sparse.grid import KernelMap, ScanRows, VoxelGrid, kernel_o
 from clip2scene_core.sparse.modules import InverseConv3d, SparseConvolution, StridedConv3d, SubmanifoldConv3d
 from clip2scene_core.sparse.points import Interpolation, VoxelPoints, point_to_voxel, voxel_to_point
 from clip2scene_core.sparse.pooling import average_pool, global_average_pool, global_max_pool, max_pool
+from clip2scene_core.sparse.reduction import group_mean
 from clip2scene_core.sparse.voxels import SparseVoxels
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "average_pool",
     "global_average_pool",
     "global_max_pool",
+    "group_mean",
     "kernel_offsets",
     "make_engine",
     "max_pool",

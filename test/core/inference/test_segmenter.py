@@ -99,6 +99,22 @@ def test_rows_are_identity(segment, make_frame):
     np.testing.assert_allclose(shuffled.probability, labels.probability[order], atol=1e-5)
 
 
+def test_with_three_views_a_third_of_a_turn_changes_nothing(segment, make_frame):
+    """The views of the turned scan are those of the scan; points that share no voxel are answered alike."""
+    xyz = street()
+    third = SE3.from_yaw(2 * np.pi / 3, np.zeros(3))
+    turned = [xyz, third.apply(xyz), third.inverse().apply(xyz)]
+    alone = np.ones(len(xyz), bool)
+    for cloud in turned:
+        _, voxel, count = np.unique(np.floor(cloud / 0.5), axis=0, return_inverse=True, return_counts=True)
+        alone &= count[voxel.reshape(-1)] == 1
+    one, three = ([segment(make_frame(cloud), views=views) for cloud in turned] for views in (1, 3))
+    np.testing.assert_allclose(three[1].probability[alone], three[0].probability[alone], atol=1e-3)
+    np.testing.assert_array_equal(three[2].class_id[alone], three[0].class_id[alone])
+    assert alone.sum() > 100
+    assert (one[1].class_id[alone] != one[0].class_id[alone]).any(), "else the test could not fail"
+
+
 def test_rows_without_a_voxel_are_ignored_and_change_nothing(segment, make_frame):
     xyz = street()
     places = [0, 7, 7, 200, 400]
