@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = {
-    "config", "errors", "geometry", "ground", "images", "labels", "pointcloud2", "stamps",
+    "config", "errors", "geometry", "ground", "images", "labels", "point_times", "pointcloud2", "stamps",
     "trajectory", "types", "voxels", "writing",
 }  # fmt: skip
 EDGES = {"build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
