@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = {
-    "config", "errors", "geometry", "ground", "images", "labels", "point_times", "pointcloud2", "stamps",
-    "trajectory", "types", "voxels", "writing",
+    "config", "deskew", "errors", "geometry", "ground", "images", "labels", "merging", "point_times",
+    "pointcloud2", "stamps", "trajectory", "types", "voxels", "writing",
 }  # fmt: skip
 EDGES = {"build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
 LAYERS = (
