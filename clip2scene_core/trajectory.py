@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from clip2scene_core.errors import CalibrationError
 from clip2scene_core.geometry import SE3
 
 
@@ -82,6 +83,32 @@ class Trajectory:
         """world_from_body at one time."""
         rotations, translations = self.at(np.array([time_ns]))
         return SE3.from_rotation_translation(rotations[0], translations[0])
+
+    def inverse(self) -> Trajectory:
+        """body_from_world at the same times."""
+        rotations = np.swapaxes(self.rotations, 1, 2)
+        translations = -(rotations @ self.translations[:, :, None])[:, :, 0]
+        return Trajectory(stamps_ns=self.stamps_ns, rotations=rotations, translations=translations)
+
+    def __matmul__(self, other: Trajectory) -> Trajectory:
+        """world_from_sensor of this world_from_body and `other`, body_from_sensor.
+
+        Known wherever one of them is, at times when both are; one with a single pose has it always.
+        Raises CalibrationError where they have no time in common.
+        """
+        moving = [trajectory for trajectory in (self, other) if len(trajectory.stamps_ns) > 1]
+        stamps_ns = np.unique(np.concatenate([t.stamps_ns for t in moving or [self]]))
+        for trajectory in moving:
+            stamps_ns = stamps_ns[(stamps_ns >= trajectory.first_ns) & (stamps_ns <= trajectory.last_ns)]
+        if not len(stamps_ns):
+            raise CalibrationError("two motions that follow from each other are known at different times")
+        rotations, translations = self.at(stamps_ns)
+        sensor_rotations, sensor_translations = other.at(stamps_ns)
+        return Trajectory(
+            stamps_ns=stamps_ns,
+            rotations=rotations @ sensor_rotations,
+            translations=(rotations @ sensor_translations[:, :, None])[:, :, 0] + translations,
+        )
 
     def mounted(self, body_from_sensor: SE3) -> Trajectory:
         """The trajectory of something fixed to this body."""

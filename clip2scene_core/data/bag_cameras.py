@@ -73,7 +73,7 @@ class CameraFinder:
     def _camera(self, name: str, images: Stream) -> BagCamera:
         camera = _camera_of(self._camera_info(images), images.topic)
         coverage = self._index.tf.coverage(self._fixed_frame, images.frame_id)
-        nearest = _nearest(self._scans_ns, images.stamps_ns(), coverage, self._slop_ms)
+        nearest = nearest_in_time(self._scans_ns, images.stamps_ns(), coverage, self._slop_ms)
         if missing := int((nearest < 0).sum()):
             self.notes.append(
                 f"camera {name}: no image within {self._slop_ms:g} ms and TF "
@@ -122,7 +122,7 @@ def _camera_of(info: Any, image_topic: str) -> Camera:
         raise CalibrationError(f"{topic}: {error}") from error
 
 
-def _nearest(
+def nearest_in_time(
     scans_ns: np.ndarray, images_ns: np.ndarray, coverage_ns: tuple[int, int], slop_ms: float
 ) -> np.ndarray:
     """(F,) int64: index of the image nearest to each scan; -1 where it is too far or has no pose."""

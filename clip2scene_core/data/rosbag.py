@@ -10,6 +10,7 @@ import numpy as np
 
 from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, camera_info_topic
 from clip2scene_core.data.bag_index import Stream, index_bag
+from clip2scene_core.data.bag_lidars import LidarReader
 from clip2scene_core.data.bag_reader import BagReader
 from clip2scene_core.data.ros_types import IMAGE, label_set_of
 from clip2scene_core.data.tf_tree import EVER
@@ -17,7 +18,8 @@ from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.images import compressed_rgb, image_rgb
 from clip2scene_core.labels import LabelSet
-from clip2scene_core.pointcloud2 import scan_from, structured
+from clip2scene_core.pointcloud2 import structured
+from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import CameraImage, Frame, SemanticLabels
 
 
@@ -35,10 +37,15 @@ class RosbagSource:
         label_info_topic: str | None = None,
         image_slop_ms: float = 100.0,
         sweeps: int = 0,
+        deskew: bool = True,
+        lidar_slop_ms: float = 100.0,
     ) -> None:
         """`root` is the bag's folder, or one .mcap or .db3 file. The bag is read once, to index it.
 
-        `points_topic`: default the cloud topic with most points. `cameras`: names or image topics, which
+        `points_topic`: default the cloud topic with most points. Several, with commas between them, are
+        merged by TF into scans of the first, with scans of the others up to `lidar_slop_ms` away. `deskew`
+        takes out the motion during a scan where its points have times; it has to be false where the driver,
+        or whoever recorded the bag, has done so and left the times. `cameras`: names or image topics, which
         then must be usable; None takes all that are. `fixed_frame`: default odom, map or the root of TF.
         A field `label` is read with the label set named `truth_label_set`, or as the bag's LabelInfo
         says. Images farther than `image_slop_ms` from a scan do not belong to it. `sweeps` is how many
@@ -50,25 +57,29 @@ class RosbagSource:
         self._bag = BagReader(Path(root))
         self._sweeps = sweeps
         self._notes: list[str] = []
+        topics = [topic.strip() for topic in (points_topic or "").split(",") if topic.strip()]
         contents = index_bag(
             self._bag,
-            points_topic=points_topic,
+            points_topic=topics[0] if len(topics) == 1 else None,
             label_info_topic=label_info_topic,
             with_images=cameras is None or len(cameras) > 0,
         )
         self._tf = contents.tf
-        self._scans = self._choose_scans(contents.clouds)
+        self._scans, *others = self._choose_scans(contents.clouds, topics)
         self._fixed_frame = self._choose_fixed_frame(fixed_frame)
         self._leave_out_scans_without_pose()
+        self._lidars = LidarReader(
+            self._bag, [self._scans, *others], self._motion_of, deskew=deskew, slop_ms=lidar_slop_ms
+        )
         self.label_set = self._choose_label_set(contents.label_infos, truth_label_set)
         finder = CameraFinder(contents, self._fixed_frame, self._scans.stamps_ns(), image_slop_ms)
         self._cameras = finder.find(cameras)
         self.camera_names = tuple(camera.name for camera in self._cameras)
-        self.notes = (*self._notes, *finder.notes)
+        self.notes = (*self._notes, *self._lidars.notes, *finder.notes)
 
     @property
     def points_topic(self) -> str:
-        """The topic of the clouds."""
+        """The topic of the clouds, or of those of the main LiDAR."""
         return self._scans.topic
 
     @property
@@ -87,23 +98,23 @@ class RosbagSource:
     def __getitem__(self, index: int) -> Frame:
         index = range(len(self))[index]
         earlier = range(index - 1, max(index - 1 - self._sweeps, -1), -1)
-        message = self._message(index)
+        scan, points = self._lidars.read(index)
         images = {
             camera.name: self._image(camera, camera.nearest[index])
             for camera in self._cameras
             if camera.nearest[index] >= 0
         }
         return Frame(
-            scan=scan_from(message, topic=self._scans.topic),
+            scan=scan,
             world_from_lidar=self._pose(index),
-            sweeps=tuple(scan_from(self._message(i), topic=self._scans.topic) for i in earlier),
+            sweeps=tuple(self._lidars.read(i)[0] for i in earlier),
             sweeps_world_from_lidar=tuple(self._pose(i) for i in earlier),
             images=images,
             world_from_camera={
                 name: self._tf.lookup(self._fixed_frame, image.frame_id, image.stamp_ns)
                 for name, image in images.items()
             },
-            labels=self._labels(message),
+            labels=self._labels(points),
         )
 
     def mounting(self, index: int) -> Mapping[str, SE3]:
@@ -115,19 +126,25 @@ class RosbagSource:
         frames = [lidar, *(camera.images.frame_id for camera in self._cameras)]
         return {frame: self._tf.lookup(base, frame, stamp_ns) for frame in frames}
 
-    def _choose_scans(self, clouds: dict[str, Stream]) -> Stream:
+    def _choose_scans(self, clouds: dict[str, Stream], wanted: Sequence[str]) -> list[Stream]:
+        """Those that are wanted, else the one with most points."""
         if not clouds:
             raise DataError(f"{self._bag.path} has no message on its PointCloud2 topics")
+        if silent := [topic for topic in wanted if topic not in clouds]:
+            raise DataError(f"{self._bag.path} has no cloud on '{silent[0]}'; it has {', '.join(clouds)}")
+        if wanted:
+            return [clouds[topic] for topic in dict.fromkeys(wanted)]
         most = max(stream.points for stream in clouds.values())
         candidates = [stream for stream in clouds.values() if stream.points == most]
         if len(candidates) > 1:
             raise DataError(
                 f"{self._bag.path} has several clouds with {most} points each: "
-                f"{', '.join(s.topic for s in candidates)}; choose one with points_topic=NAME"
+                f"{', '.join(s.topic for s in candidates)}; choose one with points_topic=NAME, "
+                "or merge them with points_topic=NAME,NAME"
             )
         if len(clouds) > 1:
             self._notes.append(f"of {len(clouds)} PointCloud2 topics, {candidates[0].topic} has most points")
-        return candidates[0]
+        return candidates
 
     def _choose_fixed_frame(self, wanted: str | None) -> str:
         lidar = self._scans.frame_id
@@ -172,6 +189,9 @@ class RosbagSource:
     def _message(self, index: int) -> Any:
         return self._bag.message(self._scans.topic, self._scans.entries[index])
 
+    def _motion_of(self, frame_id: str) -> Trajectory:
+        return self._tf.trajectory(self._fixed_frame, frame_id)
+
     def _pose(self, index: int) -> SE3:
         return self._tf.lookup(self._fixed_frame, self._scans.frame_id, self._scans.entries[index].stamp_ns)
 
@@ -188,12 +208,20 @@ class RosbagSource:
             rgb=rgb, camera=camera.camera, stamp_ns=entry.stamp_ns, frame_id=camera.images.frame_id
         )
 
-    def _labels(self, message: Any) -> SemanticLabels | None:
-        points = structured(message, topic=self._scans.topic)
-        if self.label_set is None or "label" not in points.dtype.names:
+    def _labels(self, clouds: Sequence[np.ndarray]) -> SemanticLabels | None:
+        """Of the rows of all clouds; those of a cloud without labels are ignored."""
+        labelled = ["label" in points.dtype.names for points in clouds]
+        if self.label_set is None or not labelled[0]:
             return None
-        predicted = "probability" in points.dtype.names
+        predicted = all("probability" in points.dtype.names for points in clouds)
+        ignored = self.label_set.ignore_id
+        class_ids = [
+            points["label"] if known else np.full(len(points), ignored)
+            for points, known in zip(clouds, labelled, strict=True)
+        ]
         return SemanticLabels(
-            class_id=points["label"].astype(np.uint16),
-            probability=points["probability"].astype(np.float32) if predicted else None,
+            class_id=np.concatenate(class_ids, dtype=np.uint16, casting="unsafe"),
+            probability=np.concatenate([p["probability"] for p in clouds], dtype=np.float32)
+            if predicted
+            else None,
         )

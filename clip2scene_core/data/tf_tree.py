@@ -90,6 +90,17 @@ class TfTree:
             min((t.last_ns for t in trajectories), default=EVER[1]),
         )
 
+    def trajectory(self, target: str, source: str) -> Trajectory:
+        """`target_from_source` at every time at which one of its transforms is known and `lookup` answers.
+
+        Raises CalibrationError where they are not connected or no time is covered.
+        """
+        up, down = self._path(target, source)
+        try:
+            return self._motion(down).inverse() @ self._motion(up)
+        except CalibrationError as error:
+            raise CalibrationError(f"TF: no transform from '{source}' to '{target}': {error}") from error
+
     def _path(self, target: str, source: str) -> tuple[list[str], list[str]]:
         """Children on the way from `source` and from `target` up to their common ancestor."""
         up, down = self.ancestors(source), self.ancestors(target)
@@ -116,6 +127,16 @@ class TfTree:
             else:
                 pose = _parent_from_child(self._static[child]) @ pose
         return pose
+
+    def _motion(self, children: list[str]) -> Trajectory:
+        """As `_chain`, at all times."""
+        motion = Trajectory.standing(SE3.identity())
+        for child in children:
+            if child in self._moving:
+                motion = self._trajectory(child) @ motion
+            else:
+                motion = Trajectory.standing(_parent_from_child(self._static[child])) @ motion
+        return motion
 
     def _trajectory(self, child: str) -> Trajectory:
         """Of a moving child; made when it is first asked for, since few frames of a robot ever are."""
