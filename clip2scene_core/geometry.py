@@ -1,26 +1,15 @@
-"""Rigid transforms, camera models, projection and the occlusion test.
+"""Rigid transforms and the occlusion test.
 
-Shapes: N points. Frames: ROS conventions; a camera's optical frame is x right, y down, z forward.
+Shapes: N points.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
 from clip2scene_core.errors import CalibrationError
-
-CameraModel = Literal["pinhole", "plumb_bob", "rational_polynomial", "equidistant"]
-
-DISTORTION_COEFFICIENTS: dict[str, tuple[int, ...]] = {
-    "pinhole": (0,),
-    "plumb_bob": (4, 5),
-    "rational_polynomial": (8,),
-    "equidistant": (4,),
-}
-"""How many coefficients each model takes, in the order of sensor_msgs/CameraInfo.d and OpenCV."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,86 +112,6 @@ class SE3:
         return SE3.from_quaternion(q, translation)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Camera:
-    """Intrinsics of one camera, as in sensor_msgs/CameraInfo and OpenCV."""
-
-    width: int
-    height: int
-    matrix: np.ndarray
-    """(3, 3) float64: focal lengths and principal point in pixels."""
-    model: CameraModel = "pinhole"
-    distortion: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    """(D,) float64, in the order of sensor_msgs/CameraInfo.d; see DISTORTION_COEFFICIENTS."""
-
-    def __post_init__(self) -> None:
-        if self.model not in DISTORTION_COEFFICIENTS:
-            known = ", ".join(DISTORTION_COEFFICIENTS)
-            raise CalibrationError(f"camera model '{self.model}' is unknown; known are {known}")
-        expected = DISTORTION_COEFFICIENTS[self.model]
-        if len(self.distortion) not in expected:
-            raise CalibrationError(
-                f"camera model {self.model} takes {expected} distortion coefficients, "
-                f"got {len(self.distortion)}"
-            )
-        if self.matrix.shape != (3, 3) or not self.matrix[0, 0] > 0 or not self.matrix[1, 1] > 0:
-            raise CalibrationError("camera matrix must be 3x3 with positive focal lengths: not calibrated?")
-
-
-def project(camera: Camera, xyz_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (N, 2) as (column, row) and depths (N,) in metres of points (N, 3) in the optical frame.
-
-    Pixel centres are whole numbers. Points at or behind the image plane have NaN pixels.
-    """
-    xyz = np.asarray(xyz_camera, np.float64)
-    depth_m = xyz[:, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        normalised = np.where(depth_m[:, None] > 0, xyz[:, :2] / depth_m[:, None], np.nan)
-    x, y = _distort(camera, normalised).T
-    k = camera.matrix
-    pixels = np.stack([k[0, 0] * x + k[0, 1] * y + k[0, 2], k[1, 1] * y + k[1, 2]], axis=1)
-    return pixels, depth_m
-
-
-def _distort(camera: Camera, xy: np.ndarray) -> np.ndarray:
-    """Distorted normalised coordinates (N, 2); OpenCV's documented models."""
-    if camera.model == "pinhole":
-        return xy
-    x, y = xy.T
-    r2 = x * x + y * y
-    if camera.model == "equidistant":
-        r = np.sqrt(r2)
-        theta = np.arctan(r)
-        k1, k2, k3, k4 = camera.distortion
-        t2 = theta * theta
-        distorted = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
-        scale = np.where(r > 1e-9, distorted / np.maximum(r, 1e-9), 1.0)
-        return xy * scale[:, None]
-    k1, k2, p1, p2, k3, k4, k5, k6 = np.pad(camera.distortion, (0, 8 - len(camera.distortion)))
-
-    def radial_factor(r2: np.ndarray) -> np.ndarray:
-        return (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
-
-    # Beyond its turning point the polynomial folds far points back into the image; nobody sees them.
-    radii = np.linspace(0.0, 5.0, 1001)
-    turning = np.flatnonzero(np.diff(radii * radial_factor(radii**2)) <= 0)
-    seen = r2 < radii[turning[0]] ** 2 if len(turning) else np.isfinite(r2)
-    radial = np.where(seen, radial_factor(r2), np.nan)
-    return np.stack(
-        [
-            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
-        ],
-        axis=1,
-    )
-
-
-def in_image(camera: Camera, pixels: np.ndarray) -> np.ndarray:
-    """(N,) bool: which pixels (N, 2) lie on the sensor; NaN does not."""
-    column, row = pixels.T
-    return (column > -0.5) & (column < camera.width - 0.5) & (row > -0.5) & (row < camera.height - 0.5)
-
-
 def visible(
     pixels: np.ndarray,
     depth_m: np.ndarray,
@@ -217,8 +126,8 @@ def visible(
     hidden when the cells of `cell_px` above, below, left and right of its own (three on each side)
     all hold a point nearer by more than `margin_m` + `margin_ratio` x depth. On one surface, however
     slanted, one side is always farther, so a surface never hides itself. By default a cell is 1.5 times
-    as wide as the points are apart on average. Takes pixels inside the image (see in_image); NaN pixels
-    are not visible.
+    as wide as the points are apart on average. Takes pixels inside the image (see cameras.in_image); NaN
+    pixels are not visible.
     """
     shown = np.isfinite(pixels).all(axis=1) & (depth_m > 0)
     if not shown.any():

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.errors import DataError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.geometry import SE3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
+from clip2scene_core.camera_info import Calibration, calibration_from_info
 from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.geometry import SE3
-from clip2scene_core.images import camera_from_info, compressed_rgb, image_rgb
+from clip2scene_core.images import compressed_rgb, image_rgb
 from clip2scene_core.inference import StageTimer
 from clip2scene_core.stamps import NS_PER_S, stamp_ns_of
 from clip2scene_core.types import CameraImage, Frame, LidarScan
@@ -26,6 +27,13 @@ class Framed:
     notes: tuple[str, ...]
 
 
+class Seen(NamedTuple):
+    """An image and the calibration that it is used with."""
+
+    image: CameraImage
+    calibration: Calibration
+
+
 class Framer:
     """Puts frames together; remembers camera models and earlier sweeps."""
 
@@ -35,14 +43,18 @@ class Framer:
         *,
         fixed_frame: str,
         cameras: Sequence[str] = (),
+        rectified: Collection[str] = (),
         sweeps: int = 0,
         sweep_age_s: float = 2.0,
         tolerance_s: float = 0.1,
     ) -> None:
-        """`tolerance_s`: how late transforms may be that nothing depends on, before it is worth a note."""
+        """`rectified`: the cameras whose images are rectified. `tolerance_s`: how late transforms may be that
+        nothing depends on, before it is worth a note.
+        """
         self._transforms = transforms
         self._fixed_frame = fixed_frame
         self._cameras = tuple(cameras)
+        self._rectified = frozenset(rectified)
         self._tolerance_s = tolerance_s
         self._camera_infos: dict[str, CameraInfo] = {}
         self._sweep_count = sweeps
@@ -58,12 +70,13 @@ class Framer:
         Raises TransformError where a transform is missing that the sweeps or an image need.
         """
         with stages("images"):
-            decoded, notes = self._decoded(images)
+            seen, notes = self._seen(images)
         with stages("transforms"):
-            world, world_from_lidar, more_notes = self._pose(scan, needed=bool(decoded))
+            world, world_from_lidar, more_notes = self._pose(scan, needed=bool(seen))
             world_from_camera = {
                 name: self._transforms.lookup(world, image.frame_id, image.stamp_ns)
-                for name, image in decoded.items()
+                @ calibration.frame_from_camera
+                for name, (image, calibration) in seen.items()
             }
         sweeps, poses = self._sweeps.before(scan)
         self._sweeps.add(scan, world_from_lidar)
@@ -72,7 +85,7 @@ class Framer:
             world_from_lidar=world_from_lidar,
             sweeps=sweeps,
             sweeps_world_from_lidar=poses,
-            images=decoded,
+            images={name: image for name, (image, _) in seen.items()},
             world_from_camera=world_from_camera,
         )
         return Framed(frame=frame, notes=(*_stamp_notes(scan), *notes, *more_notes))
@@ -97,8 +110,8 @@ class Framer:
             late = error.failure is Failure.IN_THE_FUTURE and error.ahead_s <= self._tolerance_s
             return lidar, SE3.identity(), [] if late else [f"labelled without ego motion: {error}"]
 
-    def _decoded(self, images: Mapping[str, Any]) -> tuple[dict[str, CameraImage], list[str]]:
-        decoded, notes = {}, []
+    def _seen(self, images: Mapping[str, Any]) -> tuple[dict[str, Seen], list[str]]:
+        seen, notes = {}, []
         for name in self._cameras:
             if name not in images:
                 notes.append(f"camera '{name}': no image within slop_ms of the scan")
@@ -106,20 +119,26 @@ class Framer:
                 notes.append(f"camera '{name}': no camera_info has arrived")
             else:
                 try:
-                    decoded[name] = _camera_image(name, images[name], self._camera_infos[name])
+                    seen[name] = self._look(name, images[name])
                 except (DataError, CalibrationError) as error:
                     notes.append(f"camera '{name}': {error}")
-        return decoded, notes
+        notes += [f"camera '{name}': {c.note}" for name, (_, c) in seen.items() if c.note]
+        return seen, notes
 
-
-def _camera_image(name: str, message: Any, info: CameraInfo) -> CameraImage:
-    decode = compressed_rgb if isinstance(message, CompressedImage) else image_rgb
-    return CameraImage(
-        rgb=decode(message, topic=f"image of '{name}'"),
-        camera=camera_from_info(info),
-        stamp_ns=stamp_ns_of(message),
-        frame_id=message.header.frame_id,
-    )
+    def _look(self, name: str, message: Any) -> Seen:
+        decode = compressed_rgb if isinstance(message, CompressedImage) else image_rgb
+        rgb = decode(message, topic=f"image of '{name}'")
+        height, width, _ = rgb.shape
+        calibration = calibration_from_info(
+            self._camera_infos[name], width, height, rectified=name in self._rectified
+        )
+        image = CameraImage(
+            rgb=rgb,
+            camera=calibration.camera,
+            stamp_ns=stamp_ns_of(message),
+            frame_id=message.header.frame_id,
+        )
+        return Seen(image, calibration)
 
 
 def _stamp_notes(scan: LidarScan) -> list[str]:

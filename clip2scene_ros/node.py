@@ -28,6 +28,7 @@ from tf2_ros import TransformListener
 from vision_msgs.msg import LabelInfo
 from visualization_msgs.msg import MarkerArray
 
+from clip2scene_core.camera_info import is_rectified
 from clip2scene_core.config import InferenceConfig
 from clip2scene_core.errors import Clip2SceneError
 from clip2scene_core.inference import SemanticSegmenter, StageTimer
@@ -103,10 +104,21 @@ class SegmentNode(Node):
             self._transforms,
             fixed_frame=config.fixed_frame,
             cameras=config.cameras,
+            rectified=self._rectified_cameras(),
             sweeps=sweeps,
             sweep_age_s=config.sweep_age_s,
             tolerance_s=config.tf_timeout_ms / 1e3,
         )
+
+    def _rectified_cameras(self) -> list[str]:
+        """Those that the parameter names, and those whose images come from a topic named as rectified."""
+        named = self._config.rectified_cameras
+        topics = {name: self.resolve_topic_name(self._image_topic(name)) for name in self._config.cameras}
+        return [name for name, topic in topics.items() if name in named or is_rectified(topic)]
+
+    def _image_topic(self, camera: str) -> str:
+        suffix = "/compressed" if self._config.image_transport == "compressed" else ""
+        return f"~/input/{camera}/image{suffix}"
 
     def _advertise(self) -> None:
         self._labelled = self.create_publisher(PointCloud2, "~/output/points", RELIABLE)
@@ -124,14 +136,12 @@ class SegmentNode(Node):
             "qos_profile": qos_profile_sensor_data,
             "qos_overriding_options": QoSOverridingOptions.with_default_policies(),
         }
-        compressed = self._config.image_transport == "compressed"
-        kind, suffix = (CompressedImage, "image/compressed") if compressed else (Image, "image")
+        kind = CompressedImage if self._config.image_transport == "compressed" else Image
         cameras = {}
         for name in self._config.cameras:
-            topic = f"~/input/{name}"
-            info = Subscriber(self, CameraInfo, f"{topic}/camera_info", **options)
+            info = Subscriber(self, CameraInfo, f"~/input/{name}/camera_info", **options)
             info.registerCallback(self._keep_camera_info, name)
-            cameras[name] = Subscriber(self, kind, f"{topic}/{suffix}", **options)
+            cameras[name] = Subscriber(self, kind, self._image_topic(name), **options)
         lidar = Subscriber(self, PointCloud2, "~/input/points", **options)
         self._synchronizer = LidarTriggeredSynchronizer(
             lidar, cameras, slop_ns=int(self._config.slop_ms * 1e6)

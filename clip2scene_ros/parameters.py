@@ -40,6 +40,10 @@ class SegmentConfig:
     image_transport: str = setting(
         "raw", "raw (~/input/<name>/image) or compressed (~/input/<name>/image/compressed)"
     )
+    rectified_cameras: tuple[str, ...] = setting(
+        ("",),
+        "names of the cameras whose images are rectified; those of topics like image_rect are without it",
+    )
     slop_ms: float = setting(
         50.0, "an image further than this from a scan in time is not used with it", least=0.0, most=10_000.0
     )
@@ -59,6 +63,9 @@ class SegmentConfig:
         for name in filter(None, self.cameras):
             if not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", name, re.ASCII):
                 raise ConfigError(f"cameras: '{name}' cannot be part of a topic: letters, digits and _ can")
+        for name in filter(None, self.rectified_cameras):
+            if name not in self.cameras:
+                raise ConfigError(f"rectified_cameras: '{name}' is none of the cameras")
 
 
 def declare(node: Node) -> tuple[SegmentConfig, InferenceConfig]:

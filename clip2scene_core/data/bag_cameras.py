@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from clip2scene_core.camera_info import Calibration, calibration_from_info, is_rectified
 from clip2scene_core.data.bag_index import BagIndex, Stream
+from clip2scene_core.data.bag_reader import BagReader, Entry
+from clip2scene_core.data.ros_types import IMAGE
 from clip2scene_core.errors import CalibrationError, DataError
-from clip2scene_core.geometry import Camera
-from clip2scene_core.images import camera_from_info
+from clip2scene_core.images import compressed_rgb, image_rgb
+
+VIDEO = re.compile(r"FFMPEGPacket|CompressedVideo|theora_image_transport")
+"""Message types whose images need those before them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,16 +26,25 @@ class BagCamera:
 
     name: str
     images: Stream
-    camera: Camera
+    calibration: Calibration
     nearest: np.ndarray
     """(F,) int64: index of the image for each scan, -1 where there is none."""
+
+    @property
+    def frame_id(self) -> str:
+        """That of the images, or one of its own where their rectification turned the camera."""
+        turned = not np.array_equal(self.calibration.frame_from_camera.matrix, np.eye(4))
+        return f"{self.name}_rectified" if turned else self.images.frame_id
 
 
 class CameraFinder:
     """Relates the images of a bag to its scans."""
 
-    def __init__(self, index: BagIndex, fixed_frame: str, scans_ns: np.ndarray, slop_ms: float) -> None:
+    def __init__(
+        self, bag: BagReader, index: BagIndex, fixed_frame: str, scans_ns: np.ndarray, slop_ms: float
+    ) -> None:
         """`scans_ns` (F,) int64 are the stamps of the scans."""
+        self._bag = bag
         self._index = index
         self._fixed_frame = fixed_frame
         self._scans_ns = scans_ns
@@ -41,14 +55,18 @@ class CameraFinder:
         """What a user should know of the cameras found so far."""
 
     def find(self, wanted: Sequence[str] | None) -> tuple[BagCamera, ...]:
-        """The cameras with these names or image topics; None finds all that can be related to the scans.
+        """The cameras with these names or image topics; None finds all that are usable, notes tell of others.
 
-        Raises DataError for one that is not there, CalibrationError for one that was asked for without
-        CameraInfo or TF and for any that is not calibrated.
+        Raises DataError for one that is not there or whose first image is unreadable, CalibrationError for
+        one without TF or a CameraInfo that fits its images.
         """
         if wanted is None:
-            usable = [name for name in sorted(self._by_name) if self._is_usable(name)]
-            return tuple(self._camera(name, self._by_name[name]) for name in usable)
+            self.notes += [
+                f"{topic} is left out: {kind} is video, which is not read; republish it as CompressedImage"
+                for topic, kind in self._bag.types.items()
+                if VIDEO.search(kind)
+            ]
+            return tuple(camera for name in sorted(self._by_name) if (camera := self._usable(name)))
         if unknown := [name for name in wanted if name not in self._by_name and name not in self._names]:
             present = ", ".join(sorted(self._by_name)) or "none"
             raise DataError(f"the bag has no camera '{unknown[0]}'; it has {present}")
@@ -59,33 +77,45 @@ class CameraFinder:
             for name in wanted
         )
 
-    def _is_usable(self, name: str) -> bool:
-        """Whether there is CameraInfo and TF; a note says what is missing."""
-        images = self._by_name[name]
+    def _usable(self, name: str) -> BagCamera | None:
         try:
-            self._camera_info(images)
-            self._index.tf.coverage(self._fixed_frame, images.frame_id)
-        except CalibrationError as error:
+            return self._camera(name, self._by_name[name])
+        except (CalibrationError, DataError) as error:
             self.notes.append(f"camera {name} is left out: {error}")
-            return False
-        return True
+            return None
 
     def _camera(self, name: str, images: Stream) -> BagCamera:
-        camera = _camera_of(self._camera_info(images), images.topic)
+        info_topic = camera_info_topic(images.topic)
+        if info_topic not in self._index.camera_infos:
+            raise CalibrationError(
+                f"the bag has no message on {info_topic}, the camera model of {images.topic}"
+            )
         coverage = self._index.tf.coverage(self._fixed_frame, images.frame_id)
         nearest = nearest_in_time(self._scans_ns, images.stamps_ns(), coverage, self._slop_ms)
+        calibration = self._calibration(images, info_topic)
+        if calibration.note:
+            self.notes.append(f"camera {name}: {calibration.note}")
         if missing := int((nearest < 0).sum()):
             self.notes.append(
                 f"camera {name}: no image within {self._slop_ms:g} ms and TF "
                 f"for {missing} of {len(nearest)} scans"
             )
-        return BagCamera(name, images, camera, nearest)
+        return BagCamera(name, images, calibration, nearest)
 
-    def _camera_info(self, images: Stream) -> Any:
-        topic = camera_info_topic(images.topic)
-        if topic not in self._index.camera_infos:
-            raise CalibrationError(f"the bag has no message on {topic}, the camera model of {images.topic}")
-        return self._index.camera_infos[topic]
+    def _calibration(self, images: Stream, info_topic: str) -> Calibration:
+        """For images of the size of the first one."""
+        height, width, _ = read_rgb(self._bag, images.topic, images.entries[0]).shape
+        info = self._index.camera_infos[info_topic]
+        try:
+            return calibration_from_info(info, width, height, rectified=is_rectified(images.topic))
+        except CalibrationError as error:
+            raise CalibrationError(f"{info_topic}: {error}") from error
+
+
+def read_rgb(bag: BagReader, topic: str, entry: Entry) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of one image. Raises DataError, naming `topic`, where it cannot be read."""
+    decode = image_rgb if bag.types[topic] == IMAGE else compressed_rgb
+    return decode(bag.message(topic, entry), topic=topic)
 
 
 def camera_info_topic(image_topic: str) -> str:
@@ -99,8 +129,14 @@ def _image_base(topic: str) -> str:
 
 
 def camera_names(image_topics: Iterable[str]) -> dict[str, str]:
-    """Name of the camera by topic, uncompressed topics first; as much of the namespace as is needed."""
-    topics = sorted(image_topics, key=lambda topic: (topic != _image_base(topic), topic))
+    """Name of the camera by topic, as much of the namespace as is needed; the best topics come first.
+
+    Uncompressed ones are better, then those whose name promises colour.
+    """
+    topics = sorted(
+        image_topics,
+        key=lambda topic: (topic != _image_base(topic), "color" not in topic.rpartition("/")[2], topic),
+    )
     namespaces = {topic: camera_info_topic(topic).rpartition("/")[0].strip("/") for topic in topics}
     last = Counter(namespace.rpartition("/")[2] for namespace in set(namespaces.values()))
     return {
@@ -108,18 +144,6 @@ def camera_names(image_topics: Iterable[str]) -> dict[str, str]:
         or "camera"
         for topic, namespace in namespaces.items()
     }
-
-
-def _camera_of(info: Any, image_topic: str) -> Camera:
-    """The model of the raw image, or for topics like image_rect of the rectified one."""
-    topic = camera_info_topic(image_topic)
-    try:
-        if "rect" in _image_base(image_topic).rpartition("/")[2]:
-            matrix = np.asarray(info.p, np.float64).reshape(3, 4)[:, :3]
-            return Camera(width=info.width, height=info.height, matrix=matrix)
-        return camera_from_info(info)
-    except CalibrationError as error:
-        raise CalibrationError(f"{topic}: {error}") from error
 
 
 def nearest_in_time(

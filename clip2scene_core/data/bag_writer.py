@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.data.ros_types import class_map, typestore
 from clip2scene_core.data.source import FrameSource
 from clip2scene_core.errors import DataError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.pointcloud2 import append_labels, fields_of, points_of
 from clip2scene_core.stamps import NS_PER_S

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.data.files import read_numbers, read_text
 from clip2scene_core.errors import DataError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.geometry import SE3
 
 PERIOD_NS = 100_000_000
 """KITTI's LiDAR turns at 10 Hz."""

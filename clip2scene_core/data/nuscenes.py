@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.data.files import read_class_ids, read_image, read_json, read_points
 from clip2scene_core.errors import DataError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
 

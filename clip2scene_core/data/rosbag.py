@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, camera_info_topic
+from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, read_rgb
 from clip2scene_core.data.bag_index import Stream, index_bag
 from clip2scene_core.data.bag_lidars import LidarReader
 from clip2scene_core.data.bag_reader import BagReader
-from clip2scene_core.data.ros_types import IMAGE, label_set_of
+from clip2scene_core.data.ros_types import label_set_of
 from clip2scene_core.data.tf_tree import EVER
 from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.geometry import SE3
-from clip2scene_core.images import compressed_rgb, image_rgb
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.pointcloud2 import structured
 from clip2scene_core.trajectory import Trajectory
@@ -52,7 +51,7 @@ class RosbagSource:
         scans before each are given with it.
 
         Raises DataError where the bag lacks something, CalibrationError where a named camera or
-        `fixed_frame` cannot be related to the LiDAR or a camera is not calibrated.
+        `fixed_frame` cannot be related to the LiDAR or a named camera is not calibrated.
         """
         self._bag = BagReader(Path(root))
         self._sweeps = sweeps
@@ -72,7 +71,7 @@ class RosbagSource:
             self._bag, [self._scans, *others], self._motion_of, deskew=deskew, slop_ms=lidar_slop_ms
         )
         self.label_set = self._choose_label_set(contents.label_infos, truth_label_set)
-        finder = CameraFinder(contents, self._fixed_frame, self._scans.stamps_ns(), image_slop_ms)
+        finder = CameraFinder(self._bag, contents, self._fixed_frame, self._scans.stamps_ns(), image_slop_ms)
         self._cameras = finder.find(cameras)
         self.camera_names = tuple(camera.name for camera in self._cameras)
         self.notes = (*self._notes, *self._lidars.notes, *finder.notes)
@@ -99,11 +98,8 @@ class RosbagSource:
         index = range(len(self))[index]
         earlier = range(index - 1, max(index - 1 - self._sweeps, -1), -1)
         scan, points = self._lidars.read(index)
-        images = {
-            camera.name: self._image(camera, camera.nearest[index])
-            for camera in self._cameras
-            if camera.nearest[index] >= 0
-        }
+        seeing = [camera for camera in self._cameras if camera.nearest[index] >= 0]
+        images = {camera.name: self._image(camera, camera.nearest[index]) for camera in seeing}
         return Frame(
             scan=scan,
             world_from_lidar=self._pose(index),
@@ -111,8 +107,8 @@ class RosbagSource:
             sweeps_world_from_lidar=tuple(self._pose(i) for i in earlier),
             images=images,
             world_from_camera={
-                name: self._tf.lookup(self._fixed_frame, image.frame_id, image.stamp_ns)
-                for name, image in images.items()
+                camera.name: self._camera_pose(camera, self._fixed_frame, images[camera.name].stamp_ns)
+                for camera in seeing
             },
             labels=self._labels(points),
         )
@@ -123,8 +119,8 @@ class RosbagSource:
         base = "base_link" if "base_link" in self._tf.ancestors(lidar) else lidar
         if self._tf.coverage(base, lidar) != EVER:
             base = lidar
-        frames = [lidar, *(camera.images.frame_id for camera in self._cameras)]
-        return {frame: self._tf.lookup(base, frame, stamp_ns) for frame in frames}
+        cameras = {c.frame_id: self._camera_pose(c, base, stamp_ns) for c in self._cameras}
+        return {lidar: self._tf.lookup(base, lidar, stamp_ns), **cameras}
 
     def _choose_scans(self, clouds: dict[str, Stream], wanted: Sequence[str]) -> list[Stream]:
         """Those that are wanted, else the one with most points."""
@@ -195,18 +191,20 @@ class RosbagSource:
     def _pose(self, index: int) -> SE3:
         return self._tf.lookup(self._fixed_frame, self._scans.frame_id, self._scans.entries[index].stamp_ns)
 
+    def _camera_pose(self, camera: BagCamera, frame: str, stamp_ns: int) -> SE3:
+        """`frame_from_camera`."""
+        lookup = self._tf.lookup(frame, camera.images.frame_id, stamp_ns)
+        return lookup @ camera.calibration.frame_from_camera
+
     def _image(self, camera: BagCamera, index: int) -> CameraImage:
-        topic, entry = camera.images.topic, camera.images.entries[index]
-        decode = image_rgb if self._bag.types[topic] == IMAGE else compressed_rgb
-        rgb = decode(self._bag.message(topic, entry), topic=topic)
-        if rgb.shape[:2] != (camera.camera.height, camera.camera.width):
+        topic, entry, model = camera.images.topic, camera.images.entries[index], camera.calibration.camera
+        rgb = read_rgb(self._bag, topic, entry)
+        if rgb.shape[:2] != (model.height, model.width):
             raise DataError(
                 f"{topic}: the image has {rgb.shape[1]} x {rgb.shape[0]} pixels, "
-                f"{camera_info_topic(topic)} says {camera.camera.width} x {camera.camera.height}"
+                f"the first one has {model.width} x {model.height}"
             )
-        return CameraImage(
-            rgb=rgb, camera=camera.camera, stamp_ns=entry.stamp_ns, frame_id=camera.images.frame_id
-        )
+        return CameraImage(rgb=rgb, camera=model, stamp_ns=entry.stamp_ns, frame_id=camera.frame_id)
 
     def _labels(self, clouds: Sequence[np.ndarray]) -> SemanticLabels | None:
         """Of the rows of all clouds; those of a cloud without labels are ignored."""

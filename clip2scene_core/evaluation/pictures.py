@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clip2scene_core.geometry import SE3, in_image, project, visible
+from clip2scene_core.cameras import in_image, project
+from clip2scene_core.geometry import SE3, visible
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import Frame, SemanticLabels
 from clip2scene_core.writing import whole_file

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clip2scene_core.errors import CalibrationError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.cameras import Camera, rays
+from clip2scene_core.geometry import SE3
 from clip2scene_core.simulation.meshes import Material
 from clip2scene_core.simulation.scene import Scene
 from clip2scene_core.types import CameraImage
@@ -48,9 +48,9 @@ class Rendering:
 
     image: CameraImage
     class_id: np.ndarray
-    """(H, W) uint8, ids of the label set `town`; 0 for the sky."""
+    """(H, W) uint8, ids of the label set `town`; 0 for the sky and for pixels that no ray reaches."""
     range_m: np.ndarray
-    """(H, W) float32 along the ray of the pixel; inf for the sky."""
+    """(H, W) float32 along the ray of the pixel; inf where the class is 0."""
 
 
 def pinhole(width: int, height: int, horizontal_view_deg: float) -> Camera:
@@ -69,11 +69,11 @@ def render(
     *,
     frame_id: str = "camera",
 ) -> Rendering:
-    """What a pinhole camera sees at one time; raises CalibrationError for a camera with distortion."""
-    if camera.model != "pinhole":
-        raise CalibrationError(f"the simulated camera must be of model pinhole, got {camera.model}")
+    """What a camera sees at one time; pixels that no ray reaches, outside a fisheye's circle, are black."""
     scene = scene.frozen(stamp_ns)
-    directions = _directions(camera) @ world_from_camera.rotation.T.astype(np.float32)
+    rays_camera = rays(camera, _pixels(camera))
+    reached = np.isfinite(rays_camera).all(axis=1)
+    directions = (rays_camera[reached] @ world_from_camera.rotation.T).astype(np.float32)
     origins = np.broadcast_to(world_from_camera.translation.astype(np.float32), directions.shape)
     hits = scene.trace(origins, directions, np.array([stamp_ns]), np.zeros(len(directions), np.int64))
     hit = hits.face >= 0
@@ -91,23 +91,24 @@ def render(
     haze = np.exp(-hits.range_m / weather.visibility_m)[:, None]
     rgb = np.where(hit[:, None], colour * haze + _HORIZON * (1 - haze), sky)
 
-    shape = (camera.height, camera.width)
+    def picture(values: np.ndarray, elsewhere: float) -> np.ndarray:
+        whole = np.full((len(reached), *values.shape[1:]), elsewhere, values.dtype)
+        whole[reached] = values
+        return whole.reshape(camera.height, camera.width, *values.shape[1:])
+
     image = CameraImage(
-        rgb=np.clip(rgb, 0, 255).astype(np.uint8).reshape(*shape, 3),
+        rgb=picture(np.clip(rgb, 0, 255).astype(np.uint8), 0),
         camera=camera,
         stamp_ns=stamp_ns,
         frame_id=frame_id,
     )
     class_id = np.where(hit, scene.class_id[hits.face], 0).astype(np.uint8)
-    return Rendering(image=image, class_id=class_id.reshape(shape), range_m=hits.range_m.reshape(shape))
+    return Rendering(image=image, class_id=picture(class_id, 0), range_m=picture(hits.range_m, np.inf))
 
 
-def _directions(camera: Camera) -> np.ndarray:
-    """(H * W, 3) float32: unit vectors of the optical frame through the pixel centres, row by row."""
-    column, row = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
-    pixels = np.stack([column, row, np.ones_like(row)], axis=-1).reshape(-1, 3)
-    rays = pixels @ np.linalg.inv(camera.matrix).T
-    return (rays / np.linalg.norm(rays, axis=1, keepdims=True)).astype(np.float32)
+def _pixels(camera: Camera) -> np.ndarray:
+    """(H * W, 2) int64: column and row of the pixel centres, row by row."""
+    return np.indices((camera.height, camera.width))[::-1].reshape(2, -1).T
 
 
 def _sky(directions: np.ndarray) -> np.ndarray:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.errors import ConfigError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.geometry import SE3
 from clip2scene_core.simulation.camera import Rendering, Weather, pinhole, render
 from clip2scene_core.simulation.lidar import LIDARS, LidarModel, sweep
 from clip2scene_core.simulation.roads import Curve

@@ -129,13 +129,13 @@ def fence(rng: np.random.Generator, length_m: float) -> Mesh:
     """
     kinds = (_pickets, _planks, _wire_mesh, _iron_railing, _panels, _wall_and_railing, _post_and_rail)
     mesh = pick(rng, kinds, (20, 18, 17, 17, 10, 10, 8))(rng, length_m)
-    return Mesh.merge([mesh, _creeper(rng, mesh, length_m)]) if rng.random() < 0.25 else mesh
+    return Mesh.merge([mesh, _creeper(rng, mesh, length_m)]) if rng.random() < 0.35 else mesh
 
 
 def _creeper(rng: np.random.Generator, fence: Mesh, length: float) -> Mesh:
     """Leaves on both sides of a stretch of a fence, thicker in the middle of the stretch."""
     height = fence.vertices[:, 2].max()
-    middle, spread = rng.uniform(0.1, 0.9) * length, rng.uniform(0.1, 0.3) * length
+    middle, spread = rng.uniform(0.1, 0.9) * length, rng.uniform(0.1, 0.6) * length
     count = int(np.clip(150 * spread, 60, 600))
     x = np.clip(rng.normal(middle, spread, count), 0, length)
     y = rng.normal(0, rng.uniform(0.05, 0.14), count)

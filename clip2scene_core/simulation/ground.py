@@ -17,6 +17,9 @@ from clip2scene_core.simulation.roads import RoadNetwork, Surroundings
 ROAD, PARKING, SIDEWALK, TERRAIN = 1, 2, 3, 4
 """Ids of the label set `town`."""
 
+BAY_EDGE_M = 0.12
+"""Width of the edge over which a raised parking bay rises from the lanes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Waves:
@@ -114,6 +117,7 @@ def build_ground(
     on_road = cutter.cut(lambda xy, around: -around.outside_m)
     kerb_edges = cutter.edges
     bay = cutter.cut(lambda xy, around: around.outside_m + around.parking_m)
+    cutter.cut(lambda xy, around: around.outside_m + around.parking_m - BAY_EDGE_M)
     behind_verge = cutter.cut(lambda xy, around: around.outside_m - around.verge_m)
     behind_sidewalk = cutter.cut(lambda xy, around: around.outside_m - around.sidewalk_m)
     in_yard = [cutter.cut(lambda xy, around, yard=yard: yard.inside_m(xy)) for yard in yards]
@@ -122,12 +126,12 @@ def build_ground(
     surface = np.empty((len(parents[0]), 2), np.int64)
     raised = ~on_road[parents[0]]
     surface[:] = (SIDEWALK, sidewalk)
-    surface[~behind_verge[parents[2]]] = verge
-    surface[behind_sidewalk[parents[3]]] = beyond
+    surface[~behind_verge[parents[3]]] = verge
+    surface[behind_sidewalk[parents[4]]] = beyond
     surface[~raised] = (ROAD, Material.ASPHALT)
     surface[~raised & bay[parents[1]]] = (PARKING, Material.ASPHALT)
     for index, yard in enumerate(yards):
-        surface[raised & in_yard[index][parents[4 + index]]] = (yard.class_id, yard.material)
+        surface[raised & in_yard[index][parents[5 + index]]] = (yard.class_id, yard.material)
     return _mesh(cutter, relief, yards, lowered, surface, raised, kerb_edges, tint)
 
 
@@ -147,7 +151,10 @@ def _mesh(cutter, relief, yards, lowered, surface, raised, kerb_edges, tint) -> 
                 kerb,
             )
     count = len(xy)
-    vertices = np.concatenate([np.column_stack([xy, low]), np.column_stack([xy, low + kerb])])
+    into_bay_m = np.where(around.parking_m > 1.0, around.outside_m + around.parking_m, 0.0)
+    bay = around.bay_m * np.clip(into_bay_m / BAY_EDGE_M, 0.0, 1.0)
+    road, walk = low + bay, low + np.maximum(kerb, bay)
+    vertices = np.concatenate([np.column_stack([xy, road]), np.column_stack([xy, walk])])
     faces = np.where(raised[:, None], faces + count, faces)
     a, b = kerb_edges.T
     walls = np.concatenate([np.stack([a, b, b + count], 1), np.stack([a, b + count, a + count], 1)])

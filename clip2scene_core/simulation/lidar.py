@@ -62,6 +62,8 @@ class LidarModel:
     max_range_m: float
     range_noise_m: float
     """Standard deviation."""
+    beam_bias_m: np.ndarray | None = None
+    """(B,) what each beam measures too far: its imperfect calibration; None for none."""
     reach_m: float
     """Range at which a surface that sends back 10 % is lost half of the time."""
     random_loss: float = 0.01
@@ -191,7 +193,10 @@ def sweep(
     heard &= (hits.range_m >= model.min_range_m) & (hits.range_m <= model.max_range_m)
     rows = np.flatnonzero(heard)
 
-    range_m = hits.range_m[rows] + rng.normal(0.0, model.range_noise_m, len(rows)).astype(np.float32)
+    range_m = hits.range_m[rows] - _into_grass(scene, hits, rays, rng)[rows]
+    range_m += rng.normal(0.0, model.range_noise_m, len(rows)).astype(np.float32)
+    if model.beam_bias_m is not None:
+        range_m += model.beam_bias_m.astype(np.float32)[rows % beams]
     if compensated:
         xyz_world = origins[rows] + rays[rows] * range_m[:, None]
         xyz = sensor.pose(stamp_ns).inverse().apply(xyz_world)
@@ -206,6 +211,15 @@ def sweep(
         frame_id=frame_id,
     )
     return scan, SemanticLabels(class_id=scene.class_id[hits.face[rows]].astype(np.uint16))
+
+
+def _into_grass(scene: Scene, hits: Hits, rays: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(N,) float32 metres before the ground at which a blade of grass or a clod of soil sends a ray back."""
+    height = np.zeros(len(Material), np.float32)
+    height[Material.GRASS], height[Material.SOIL] = scene.grass_m, 0.3 * scene.grass_m
+    above = height[scene.material[hits.face]] * rng.random(len(rays), np.float32)
+    cosine = np.abs(np.einsum("ni,ni->n", hits.normal, rays))
+    return np.minimum(above / np.maximum(cosine, 0.1), 0.5 * hits.range_m)
 
 
 def _through_glass(

@@ -282,7 +282,12 @@ class _Lot:
         """What separates the lot from the sidewalk and from its neighbour."""
         if kind == "none" or self.setback_m < 0.6:
             return
-        build = {"hedge": vegetation.hedge, "fence": fences.fence, "wall": buildings.wall}[kind]
+        build = {
+            "hedge": vegetation.hedge,
+            "ivy": vegetation.ivy,
+            "fence": fences.fence,
+            "wall": buildings.wall,
+        }[kind]
         width = 0.9 if kind == "hedge" else 0.3
         out = self.kerbside.walk_m + 0.25 + width / 2
         piece = self.rng.uniform(2.2, 4.0)

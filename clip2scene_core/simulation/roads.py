@@ -70,6 +70,8 @@ class RoadSide:
     """`none`, `parallel`, `diagonal` or `perpendicular`."""
     parking_m: float
     """Width of the parking bay within the carriageway; 0 for none."""
+    bay_m: float = 0.0
+    """Height of the bay above the lanes; 0 for a bay that is flush with them."""
     verge_m: float
     """Planted strip between kerb and sidewalk; 0 for none."""
     sidewalk_m: float
@@ -122,6 +124,8 @@ class Surroundings:
     """(Q,) height of the kerb."""
     parking_m: np.ndarray
     """(Q,) width of the parking bay along the kerb."""
+    bay_m: np.ndarray
+    """(Q,) height of that bay above the lanes."""
 
 
 class RoadNetwork:
@@ -152,13 +156,19 @@ class RoadNetwork:
         outside = union
         for centre, radius in self.islands:
             outside = np.maximum(outside, radius - np.linalg.norm(xy - centre, axis=1))
-        verge, sidewalk, kerb, parking = blended
+        verge, sidewalk, kerb, parking, bay = blended
         median = _on_median(self.main, xy)
         outside = np.where(
             np.isfinite(median) & (distance[1:] > 6).all(axis=0), np.maximum(outside, median), outside
         )
+        parking = np.where(outside > union, 0.0, parking)  # no bays along medians and islands
         return Surroundings(
-            outside_m=outside, verge_m=verge, sidewalk_m=sidewalk, kerb_m=kerb, parking_m=parking
+            outside_m=outside,
+            verge_m=verge,
+            sidewalk_m=sidewalk,
+            kerb_m=kerb,
+            parking_m=parking,
+            bay_m=bay,
         )
 
     def distance_to_others(self, xy: np.ndarray, road: Road) -> np.ndarray:
@@ -168,7 +178,7 @@ class RoadNetwork:
 
 
 def _across(road: Road, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance (Q,) to one road's kerb, and (4, Q): verge end, sidewalk end, kerb height, parking width."""
+    """Distance (Q,) to one road's kerb, and (5, Q): verge and sidewalk end, kerb, bay width and height."""
     _, lateral = road.curve.locate(xy)
     left = lateral > 0
     distance = np.abs(lateral) - np.where(left, road.edge_m(1), road.edge_m(-1))
@@ -178,7 +188,7 @@ def _across(road: Road, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     verge = pick("verge_m")
     kerb = np.full(len(xy), road.kerb_m)
-    return distance, np.stack([verge, verge + pick("sidewalk_m"), kerb, pick("parking_m")])
+    return distance, np.stack([verge, verge + pick("sidewalk_m"), kerb, pick("parking_m"), pick("bay_m")])
 
 
 def _on_median(road: Road, xy: np.ndarray) -> np.ndarray:

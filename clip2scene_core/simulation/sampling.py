@@ -52,6 +52,7 @@ def random_lidar(rng: np.random.Generator) -> LidarModel:
         rate_hz=float(rng.choice([10.0, 20.0])),
         reach_m=base.reach_m * rng.uniform(0.7, 1.4),
         range_noise_m=rng.uniform(0.003, 0.03),
+        beam_bias_m=rng.normal(0.0, rng.uniform(0.0, 0.025), len(elevations)),
         random_loss=rng.choice([0.0, 0.01, 0.1]) * rng.random(),
         glass_transmission=rng.uniform(0.05, 0.6),
         gloss_threshold=rng.uniform(0.0, 0.12),

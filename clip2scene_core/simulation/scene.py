@@ -66,8 +66,10 @@ class _Model:
 class Scene:
     """Answers which surface a ray meets first, at the time at which the ray is sent."""
 
-    def __init__(self, static: Mesh, actors: tuple[Actor, ...] = ()) -> None:
+    def __init__(self, static: Mesh, actors: tuple[Actor, ...] = (), *, grass_m: float = 0.0) -> None:
+        """`grass_m` is how high the grass stands on faces of Material.GRASS."""
         self.actors = actors
+        self.grass_m = grass_m
         self._layers = [(_embree(static), np.arange(len(static.faces)))]
         self._models: dict[int, _Model] = {}
         meshes, rows = [static], len(static.faces)

@@ -40,15 +40,28 @@ def park_vehicles(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.G
     }
     pitch = {"parallel": (5.2, 7.0), "diagonal": (3.0, 3.8), "perpendicular": (2.4, 2.9)}[side.parking]
     full = rng.uniform(0.3, 0.95)
+    bed = rng.uniform(0.1, 0.3) if rng.random() < style.beds else 0.0
     station = rng.uniform(2, 8)
     while station < kerbside.road.curve.length_m - 4:
-        if rng.random() < full:
+        if rng.random() < bed:
+            _bed(plan, kerbside, station, rng)
+        elif rng.random() < full:
             mesh = _parked(style, side.parking, rng)
             xy, heading = kerbside.at(station, -side.parking_m / 2 + rng.normal(0, 0.08))
             yaw = kerbside.along(heading) + turn[side.parking] + rng.choice([0, np.pi], p=[0.85, 0.15])
             if _clear_of_junctions(plan, kerbside, xy):
                 plan.stand(mesh, xy, yaw + rng.normal(0, 0.03), outside_m=None)
         station += rng.uniform(*pitch)
+
+
+def _bed(plan: Plan, kerbside: Kerbside, station_m: float, rng: np.random.Generator) -> None:
+    """A planted bed across the bays, from the kerb to the lanes."""
+    depth = kerbside.road.side(kerbside.side).parking_m
+    xy, heading = kerbside.at(station_m, 0.0)
+    if _clear_of_junctions(plan, kerbside, xy):
+        mesh = vegetation.planted_bed(rng, depth)
+        ground = np.array([[0.0, -0.5], [depth, 0.5]])
+        plan.stand(mesh, xy, kerbside.towards(heading), outside_m=None, footprint_m=ground, fit="upright")
 
 
 def _parked(style: Style, parking: str, rng: np.random.Generator) -> Mesh:

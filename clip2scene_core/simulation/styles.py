@@ -20,9 +20,11 @@ class Style:
     lane_m: Range = (2.7, 3.4)
     median: float = 0.0
     parking: tuple[str, ...] = ("none", "parallel")
+    beds: float = 0.4
+    """Share of the streets with bays whose bays are parted by planted beds."""
     verge: float = 0.3
     verge_m: Range = (0.8, 2.5)
-    sidewalk_m: Range = (1.2, 3.0)
+    sidewalk_m: Range = (1.2, 4.0)
     kerb_m: Range = (0.03, 0.18)
     curvature: float = 0.006
     """Root-mean-square, 1/m."""
@@ -38,7 +40,7 @@ class Style:
     """Share of the lots that have a building."""
     yard: tuple[str, ...] = ("grass",)
     """Surface behind the sidewalk: `grass`, `paved`, `asphalt`, `soil`."""
-    border: tuple[str, ...] = ("none", "hedge", "hedge", "fence", "wall")
+    border: tuple[str, ...] = ("none", "hedge", "hedge", "hedge", "fence", "wall", "ivy")
     garden: float = 0.5
     """Density of garden trees and bushes."""
     driveway: float = 0.5
@@ -92,7 +94,7 @@ STYLES: dict[str, Style] = {
             depth_m=(12.0, 20.0),
             height_m=(10.0, 30.0),
             yard=("paved", "grass"),
-            border=("none", "none", "fence", "wall", "hedge"),
+            border=("none", "none", "fence", "wall", "hedge", "hedge"),
             garden=0.3,
             driveway=0.1,
             street_trees=0.8,
@@ -185,7 +187,7 @@ STYLES: dict[str, Style] = {
             height_m=(6.0, 50.0),
             built=0.75,
             yard=("grass", "paved", "asphalt"),
-            border=("none", "fence", "hedge"),
+            border=("none", "fence", "hedge", "hedge"),
             garden=0.5,
             driveway=0.3,
             street_trees=0.7,
@@ -207,7 +209,7 @@ STYLES: dict[str, Style] = {
             front_m=(6.0, 14.0),
             height_m=(3.0, 8.0),
             yard=("paved", "grass", "soil"),
-            border=("wall", "none", "fence", "hedge"),
+            border=("wall", "none", "fence", "hedge", "hedge", "ivy"),
             roundabout=0.2,
             garden=0.7,
         ),
@@ -277,7 +279,7 @@ def _curvature(style: Style, rng: np.random.Generator, count: int) -> np.ndarray
 
 
 def _road(style: Style, rng: np.random.Generator, curve: Curve, lanes: int, median: bool) -> Road:
-    kerb = rng.uniform(*style.kerb_m) if rng.random() < 0.9 else 0.02
+    kerb = rng.uniform(*style.kerb_m) if rng.random() < 0.8 else rng.uniform(0.0, 0.03)
     return Road(
         curve=curve,
         lanes=lanes,
@@ -297,6 +299,7 @@ def _road_side(style: Style, rng: np.random.Generator) -> RoadSide:
     return RoadSide(
         parking=parking,
         parking_m=rng.uniform(*width),
+        bay_m=rng.uniform(0.02, 0.07) if rng.random() < 0.5 else 0.0,
         verge_m=rng.uniform(*style.verge_m) if rng.random() < style.verge else 0.0,
         sidewalk_m=rng.uniform(*style.sidewalk_m),
     )

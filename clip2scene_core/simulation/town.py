@@ -40,6 +40,8 @@ class Town:
     """All that moves, over `duration_s` from time 0."""
     right_hand: bool
     """Whether traffic keeps to the right."""
+    grass_m: float
+    """Height of its grass, freshly mown or not."""
     extent_m: float
     duration_s: float
 
@@ -73,13 +75,14 @@ class Town:
             static=Mesh.merge([ground, *markings, *plan.build(surface)]),
             actors=tuple(m.actor(surface) for m in movers),
             right_hand=right_hand,
+            grass_m=rng.uniform(0.02, 0.15),
             extent_m=extent_m,
             duration_s=duration_s,
         )
 
     def scene(self) -> Scene:
         """The town as rays see it."""
-        return Scene(self.static, self.actors)
+        return Scene(self.static, self.actors, grass_m=self.grass_m)
 
 
 def _furnish(plan: Plan, style: Style, kerbsides: list[Kerbside], rng: np.random.Generator) -> None:

@@ -9,9 +9,11 @@ from clip2scene_core.simulation.solids import (
     Colour,
     Surface,
     blades,
+    boxes,
     leaves,
     loft,
     pick,
+    placed,
     shaded,
     surface,
     tinted,
@@ -70,7 +72,7 @@ def _street_tree(rng: np.random.Generator) -> Mesh:
 
 def _crowned(rng: np.random.Generator, height: float, *, bole: float, spread: float, branches: int) -> Mesh:
     """Trunk, branches, leaves; `bole`: free share of the trunk, `spread`: crown radius over the height."""
-    radius = rng.uniform(0.011, 0.021) * height + 0.03
+    radius = rng.uniform(0.009, 0.028) * height + 0.03
     trunk = _trunk_path(rng, 0.8 * height)
     reach = spread * height
     share = np.sort(rng.uniform(bole, 0.78, branches)) * height
@@ -224,9 +226,49 @@ def _disc(rng: np.random.Generator, count: int, radius: float) -> np.ndarray:
 
 
 def hedge(rng: np.random.Generator, length_m: float) -> Mesh:
-    """A clipped or overgrown hedge along x from 0 to `length_m`, 0.5-2.9 m high; class vegetation."""
-    height, thickness = rng.uniform(0.6, 2.1), rng.uniform(0.4, 1.1)
-    rough = pick(rng, (rng.uniform(0.02, 0.06), rng.uniform(0.06, 0.2)))
+    """A clipped or overgrown hedge along x from 0 to `length_m`, 0.5-3.2 m high; class vegetation."""
+    rough = pick(rng, (rng.uniform(0.01, 0.06), rng.uniform(0.06, 0.2)))
+    return _leafy_block(rng, length_m, rng.uniform(0.6, 2.4), rng.uniform(0.3, 1.3), rough)
+
+
+def ivy(rng: np.random.Generator, length_m: float) -> Mesh:
+    """A wall or fence along x from 0 to `length_m` that climbers hide, 0.9-2.9 m high; class vegetation."""
+    return _leafy_block(
+        rng, length_m, rng.uniform(1.0, 2.3), rng.uniform(0.15, 0.35), rng.uniform(0.01, 0.08)
+    )
+
+
+def planted_bed(rng: np.random.Generator, length_m: float) -> Mesh:
+    """A kerbed bed along x from 0 to `length_m`, 1-2.4 m wide, as between parking bays, and its plants.
+
+    The kerb is class sidewalk, the soil terrain, the hedge, bushes or tree vegetation and trunk.
+    """
+    half = rng.uniform(0.5, 1.2)
+    kerb = surface("sidewalk", Material.CONCRETE, tinted(rng, (165, 163, 158), 10))
+    soil = surface("terrain", Material.SOIL, tinted(rng, (118, 98, 74), 10))
+    rim = rng.uniform(0.06, 0.16)
+    parts = [
+        boxes([0, -half, -0.1], [length_m, half, rim], kerb),
+        boxes([0.1, 0.1 - half, 0.0], [length_m - 0.1, half - 0.1, rim + 0.02], soil),
+    ]
+    kind = pick(rng, ("hedge", "bushes", "tree"), (5, 3, 2))
+    if kind == "hedge":
+        block = _leafy_block(
+            rng, length_m - 0.3, rng.uniform(0.4, 1.5), 2 * half - 0.3, rng.uniform(0.02, 0.15)
+        )
+        parts.append(placed(block, (0.15, 0, rim)))
+    elif kind == "bushes":
+        along = np.arange(0.5, length_m - 0.3, rng.uniform(1.0, 1.6))
+        parts += [placed(bush(rng), (x, rng.normal(0, 0.1), rim)) for x in along]
+    else:
+        parts.append(placed(tree(rng), (length_m / 2, 0, rim)))
+    return Mesh.merge(parts)
+
+
+def _leafy_block(
+    rng: np.random.Generator, length_m: float, height: float, thickness: float, rough: float
+) -> Mesh:
+    """Leaves on a dense inside along x; `rough`: how far they stick out, metres."""
     look = _leaf_look(rng)
     x = np.linspace(0.05, length_m - 0.05, max(int(length_m / 0.4), 1) + 1)
     crest = height * (1 + np.clip(_waves(rng, x) * 1.2 * rough, -0.3, 0.3))

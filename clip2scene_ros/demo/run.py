@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from clip2scene_core.camera_info import is_rectified
 from clip2scene_core.data.bag_writer import new_bag
 from clip2scene_core.writing import whole_file
 from clip2scene_ros.demo.graph import running_node
@@ -111,6 +112,7 @@ def _parameters(drive: Drive, checkpoint: str) -> dict[str, Any]:
     return reliable | {
         "checkpoint": str(Path(checkpoint).resolve()) if checkpoint else "",
         "cameras": list(drive.image_topics) or [""],
+        "rectified_cameras": [n for n, topic in drive.image_topics.items() if is_rectified(topic)] or [""],
         "image_transport": drive.image_transport,
         "slop_ms": 100.0,
         "fixed_frame": drive.source.fixed_frame,

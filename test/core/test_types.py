@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.errors import DataError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.geometry import SE3
 from clip2scene_core.types import CameraImage, Frame, LidarScan
 
 CAMERA = Camera(width=4, height=3, matrix=np.array([[2.0, 0, 1.5], [0, 2.0, 1], [0, 0, 1]]))

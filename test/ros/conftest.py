@@ -98,9 +98,9 @@ def bench():
 
     benches: list[Bench] = []
 
-    def make(*, subscribe: bool = True, **parameters) -> Bench:
+    def make(*, subscribe: bool = True, cli_args: Sequence[str] = (), **parameters) -> Bench:
         segmenter = FakeSegmenter(LabelSet.named("street"))
-        benches.append(Bench(segmenter, parameters, subscribe=subscribe))
+        benches.append(Bench(segmenter, parameters, subscribe=subscribe, cli_args=cli_args))
         return benches[-1]
 
     yield make

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,12 +57,24 @@ def link(parent: str, child: str, *, x_m: float = 0.0, time_s: float = 0.0) -> T
 class Bench:
     """A node with a stand-in network and a robot in one graph, spinning in the background."""
 
-    def __init__(self, segmenter: Any, parameters: dict[str, Any], *, subscribe: bool = True) -> None:
+    def __init__(
+        self,
+        segmenter: Any,
+        parameters: dict[str, Any],
+        *,
+        subscribe: bool = True,
+        cli_args: Sequence[str] = (),
+    ) -> None:
         self.segmenter = segmenter
         self.context = Context()
         rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
         overrides = [Parameter(name, value=value) for name, value in (FAST | parameters).items()]
-        self.node = SegmentNode(lambda config: segmenter, context=self.context, parameter_overrides=overrides)
+        self.node = SegmentNode(
+            lambda config: segmenter,
+            context=self.context,
+            parameter_overrides=overrides,
+            cli_args=list(cli_args),
+        )
         self.robot = Robot(self.context, self.node._config.cameras)
         if subscribe:
             self.robot.listen()

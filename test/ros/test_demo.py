@@ -11,10 +11,11 @@ import pytest
 
 pytest.importorskip("tf2_ros", reason="ROS 2 is not installed")
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.data.bag_writer import write_bag
 from clip2scene_core.data.rosbag import RosbagSource
 from clip2scene_core.errors import Clip2SceneError, DataError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
 from clip2scene_ros.demo import run_demo

@@ -324,7 +324,11 @@ def test_a_camera_without_calibration_to_the_lidar_holds_the_scan_back(bench) ->
     [
         (image(100.0), None, "camera 'front': no camera_info has arrived"),
         (image(100.0), calibration(0.0), "camera 'front': camera matrix must be 3x3 with positive focal"),
-        (image(100.0), calibration(width=640, height=480), "camera 'front': CameraImage.rgb must be uint8"),
+        (
+            image(100.0),
+            calibration(width=640, height=640),
+            "camera 'front': the image has 6 x 4 pixels, camera_info says",
+        ),
         (image(100.0), calibration(distortion_model="odd", d=[1.0]), "camera 'front': camera model 'odd'"),
         (image(100.0, encoding="32FC1"), calibration(), "encoding '32FC1' holds no colours"),
         (image(100.0, encoding="rgba8"), calibration(), "image of 'front': truncated"),
@@ -338,6 +342,35 @@ def test_an_unusable_image_is_named_and_the_scan_is_labelled(bench, message, inf
     assert made.label(cloud(time_s=100.0))["label"].tolist() == [ROAD, PERSON]
     assert made.expect_problem(text).level == WARN
     assert dict(made.segmenter.frames[0].images) == {}
+
+
+@pytest.mark.parametrize("known_by", ["parameter", "topic"])
+def test_rectified_images_are_known_and_turn_the_camera(bench, known_by) -> None:
+    """A quarter turn about the optical axis: the camera's right is the image's bottom."""
+    topic = "/stereo/left/image_rect_color"
+    if known_by == "topic":
+        made = bench(cli_args=["--ros-args", "-r", f"~/input/front/image:={topic}"], cameras=["front"])
+        made.robot.images["front"] = made.robot.node.create_publisher(Image, topic, 10)
+        made.robot.wait(made.robot.images["front"].get_subscription_count, "discovery")
+    else:
+        made = bench(cameras=["front"], rectified_cameras=["front"])
+    made.robot.tf_static.publish(TFMessage(transforms=[link("lidar", "camera")]))
+    turn, p = [0.0, -1, 0, 1, 0, 0, 0, 0, 1], [7.0, 0, 3, 0, 0, 7, 2, 0, 0, 0, 1, 0]
+    see(made, "front", image(100.0), calibration(d=[0.1] * 5, r=turn, p=p))
+    made.label(cloud(time_s=100.0))
+    frame = made.segmenter.frames[0]
+    assert (frame.images["front"].camera.model, frame.images["front"].camera.matrix[0, 0]) == ("pinhole", 7.0)
+    np.testing.assert_allclose(frame.camera_from_lidar("front").apply(np.array([[2.0, 0, 9]])), [[0, 2, 9]])
+
+
+def test_images_scaled_in_secret_are_used_with_a_warning(bench) -> None:
+    made = bench(cameras=["front"])
+    made.robot.tf_static.publish(TFMessage(transforms=[link("lidar", "camera")]))
+    see(made, "front", image(100.0), calibration(width=12, height=8))
+    made.label(cloud(time_s=100.0))
+    assert made.segmenter.frames[0].images["front"].camera.matrix[0].tolist() == [2.5, 0.0, 1.5]
+    text = "camera 'front': the image has 6 x 4 pixels, camera_info says 12 x 8: the camera matrix is scaled"
+    assert made.expect_problem(text).level == WARN
 
 
 # Parameters
@@ -377,6 +410,7 @@ def old_checkpoint(tmp_path) -> Path:
         ("checkpoint:={old}", "old.safetensors: format_version expected"),
         ("checkpoint:=/nowhere.safetensors", "checkpoint /nowhere.safetensors does not exist"),
         ("chekpoint:=x", "unknown parameter 'chekpoint'; did you mean 'checkpoint'?"),
+        ("rectified_cameras:=['front']", "rectified_cameras: 'front' is none of the cameras"),
         ("image_transport:=theora", "image_transport must be raw or compressed, got 'theora'"),
     ],
 )

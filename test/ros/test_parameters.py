@@ -44,7 +44,7 @@ def declare(ros_context):
 def test_defaults_are_those_of_the_dataclasses(declare) -> None:
     _, config, inference = declare()
     assert inference == InferenceConfig()
-    assert config == SegmentConfig(classes=(), cameras=())
+    assert config == SegmentConfig(classes=(), cameras=(), rectified_cameras=())
 
 
 def test_overrides_reach_the_dataclasses(declare) -> None:
@@ -110,7 +110,10 @@ def test_the_configuration_file_names_every_parameter_with_its_default(declare) 
 
 def test_the_configuration_file_is_accepted_by_ros(declare) -> None:
     _, config, inference = declare("--params-file", str(CONFIG))
-    assert (config, inference) == (SegmentConfig(classes=(), cameras=()), InferenceConfig())
+    assert (config, inference) == (
+        SegmentConfig(classes=(), cameras=(), rectified_cameras=()),
+        InferenceConfig(),
+    )
 
 
 def test_an_empty_list_in_a_file_is_an_empty_list(declare, tmp_path) -> None:

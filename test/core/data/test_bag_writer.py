@@ -12,13 +12,14 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability
 from scipy.spatial.transform import Rotation
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.data import open_source
 from clip2scene_core.data.bag_writer import write_bag
 from clip2scene_core.data.nuscenes import NuscenesSource
 from clip2scene_core.data.rosbag import RosbagSource
 from clip2scene_core.data.semantic_kitti import SemanticKittiSource
 from clip2scene_core.errors import DataError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
 

@@ -16,9 +16,9 @@ from conftest import (
     write_text,
 )
 
+from clip2scene_core.cameras import project
 from clip2scene_core.data.kitti_raw import KittiRawSource
 from clip2scene_core.errors import DataError
-from clip2scene_core.geometry import project
 
 DRIVE = "2011_09_26/2011_09_26_drive_0001_sync"
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from conftest import nuscenes_points
 
+from clip2scene_core.cameras import in_image, project
 from clip2scene_core.data.nuscenes import VALIDATION_SCENES, NuscenesSource
 from clip2scene_core.errors import DataError
-from clip2scene_core.geometry import in_image, project
 
 CAMERAS = ("CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT", "CAM_FRONT", "CAM_FRONT_LEFT", "CAM_FRONT_RIGHT")
 

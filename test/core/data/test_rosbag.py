@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import struct
 from pathlib import Path
 
@@ -96,21 +97,28 @@ def compressed(stamp_ns, rgb, kind, frame_id="camera"):
 
 
 def camera_info(
-    width, height, model="plumb_bob", d=(), k=(50, 0, 3, 0, 60, 2, 0, 0, 1), p=None, frame_id="camera"
+    width,
+    height,
+    model="plumb_bob",
+    d=(),
+    k=(50, 0, 3, 0, 60, 2, 0, 0, 1),
+    r=(1, 0, 0, 0, 1, 0, 0, 0, 1),
+    p=None,
+    binning=0,
 ):
     roi = make("sensor_msgs/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
     return make(
         "sensor_msgs/CameraInfo",
-        header=header(START, frame_id),
+        header=header(START, "camera"),
         height=height,
         width=width,
         distortion_model=model,
         d=np.array(d, float),
         k=np.array(k, float),
-        r=np.eye(3).reshape(9),
+        r=np.array(r, float),
         p=np.zeros(12) if p is None else np.array(p, float),
-        binning_x=0,
-        binning_y=0,
+        binning_x=binning,
+        binning_y=binning,
         roi=roi,
     )
 
@@ -351,16 +359,47 @@ def test_camera_models(write, info, expected):
     assert camera.matrix.tolist() == [[50, 0, 3], [0, 60, 2], [0, 0, 1]]
 
 
+def rectified(info):
+    yield "/front/image_rect_color", START, image(START, "rgb8", rgb_of(0))
+    yield "/front/camera_info", START, info
+
+
 def test_rectified_images_have_the_projection_of_camera_info(write):
     info = camera_info(7, 5, "plumb_bob", [0.1] * 5, p=(40, 0, 3.5, 0, 0, 40, 2.5, 0, 0, 0, 1, 0))
-    path = write(
-        *drive(),
-        ("/front/image_rect_color", START, image(START, "rgb8", rgb_of(0))),
-        ("/front/camera_info", START, info),
-    )
-    camera = RosbagSource(path)[0].images["front"].camera
+    source = RosbagSource(write(*drive(), *rectified(info)))
+    camera = source[0].images["front"].camera
     assert camera.model == "pinhole"
     assert camera.matrix.tolist() == [[40, 0, 3.5], [0, 40, 2.5], [0, 0, 1]]
+    assert source.mounting(0).keys() == {"lidar", "camera"}
+
+
+def test_rectification_turns_the_camera(write):
+    """A quarter turn about the optical axis: what is 2 m to the right of the raw camera is 2 m below."""
+    turn = (0, -1, 0, 1, 0, 0, 0, 0, 1)
+    info = camera_info(7, 5, r=turn, p=(40, 0, 3.5, 0, 0, 40, 2.5, 0, 0, 0, 1, 0))
+    source = RosbagSource(write(*drive(), *rectified(info)))
+    frame = source[0]
+    # The camera looks along x of the LiDAR, half a metre before and below it; right is -y.
+    point = frame.camera_from_lidar("front").apply(np.array([10.5, -2.0, -0.5]))
+    np.testing.assert_allclose(point, [0, 2, 10], atol=1e-9)
+    base_from_lidar, base_from_camera = (source.mounting(0)[f] for f in ("lidar", "front_rectified"))
+    np.testing.assert_allclose(
+        (base_from_camera.inverse() @ base_from_lidar).matrix, frame.camera_from_lidar("front").matrix
+    )
+    assert frame.images["front"].frame_id == "front_rectified"
+
+
+def test_binned_images_have_a_binned_matrix(write):
+    source = RosbagSource(write(*drive(), *with_camera(info=camera_info(14, 10, binning=2))))
+    assert source[0].images["front"].camera.matrix.tolist() == [[25, 0, 1.5], [0, 30, 1], [0, 0, 1]]
+    assert source.notes == ()
+
+
+def test_images_scaled_in_secret_are_noted(write):
+    source = RosbagSource(write(*drive(), *with_camera(info=camera_info(14, 10))))
+    assert source[0].images["front"].camera.matrix.tolist() == [[25, 0, 1.5], [0, 30, 1], [0, 0, 1]]
+    (note,) = source.notes
+    assert note.startswith("camera front: the image has 7 x 5 pixels, camera_info says 14 x 10")
 
 
 def test_cameras_are_named_by_as_much_of_their_namespace_as_tells_them_apart(write):
@@ -387,6 +426,13 @@ def test_cameras_are_named_by_as_much_of_their_namespace_as_tells_them_apart(wri
     assert RosbagSource(path, cameras=()).camera_names == ()
     with pytest.raises(DataError, match="no camera 'rear'; it has sensing_left_camera"):
         RosbagSource(path, cameras=["rear"])
+
+
+def test_of_several_images_of_a_camera_the_coloured_one_is_taken(write):
+    info = camera_info(7, 5, p=(40, 0, 3.5, 0, 0, 40, 2.5, 0, 0, 0, 1, 0))
+    grey = image(START, "mono8", rgb_of(1)[:, :, :1])
+    path = write(*drive(), *rectified(info), ("/front/image_rect", START, grey))
+    assert RosbagSource(path).image_topics == {"front": "/front/image_rect_color"}
 
 
 def test_depth_images_are_no_cameras(write):
@@ -417,18 +463,54 @@ def test_a_camera_that_tf_does_not_know_is_noted_and_an_error_if_asked_for(write
         RosbagSource(path, cameras=["front"])
 
 
-def test_a_camera_that_is_not_calibrated_is_an_error_that_names_its_topic(write):
-    path = write(*drive(), *with_camera(info=camera_info(7, 5, k=[0] * 9)))
-    with pytest.raises(CalibrationError, match=r"/front/camera_info: .*not calibrated"):
-        RosbagSource(path)
+@pytest.mark.parametrize(
+    ("info", "text"),
+    [
+        (camera_info(7, 5, k=[0] * 9), r"/front/camera_info: .*not calibrated"),
+        (camera_info(7, 5, "omni", [1.0]), "/front/camera_info: camera model 'omni' is unknown"),
+        (camera_info(9, 5), "/front/camera_info: the image has 7 x 5 pixels, camera_info says 9 x 5"),
+    ],
+)
+def test_a_camera_with_unusable_calibration_is_noted_and_an_error_if_asked_for(write, info, text):
+    path = write(*drive(), *with_camera(info=info))
+    (note,) = RosbagSource(path).notes
+    assert re.search(f"camera front is left out: {text}", note)
+    with pytest.raises(CalibrationError, match=text):
+        RosbagSource(path, cameras=["front"])
 
 
-def test_an_image_that_contradicts_its_camera_info_is_named(write):
-    source = RosbagSource(write(*drive(), *with_camera(info=camera_info(8, 5))))
+def test_a_camera_with_unreadable_images_is_noted_and_an_error_if_asked_for(write):
+    infrared = image(START, "32FC1", np.zeros((5, 7, 4), np.uint8))
+    path = write(
+        *drive(), ("/front/image_raw", START, infrared), ("/front/camera_info", START, camera_info(7, 5))
+    )
+    (note,) = RosbagSource(path).notes
+    assert note.startswith("camera front is left out: /front/image_raw: encoding '32FC1'")
+    with pytest.raises(DataError, match="/front/image_raw: encoding '32FC1'"):
+        RosbagSource(path, cameras=["front"])
+
+
+def test_images_that_change_their_size_are_named(write):
+    larger = image(START + 100 * MS, "rgb8", rgb_of(1, 14, 10))
+    path = write(*drive(), *with_camera(stamps_ms=(0,)), ("/front/image_raw", START + 100 * MS, larger))
+    source = RosbagSource(path)
+    assert source[0].images.keys() == {"front"}
     with pytest.raises(
-        DataError, match="/front/image_raw: the image has 7 x 5 pixels, /front/camera_info says 8 x 5"
+        DataError, match="/front/image_raw: the image has 14 x 10 pixels, the first one has 7 x 5"
     ):
-        source[0]
+        source[1]
+
+
+def test_video_is_noted(write):
+    kind = "ffmpeg_image_transport_msgs/msg/FFMPEGPacket"
+    if kind not in STORE.types:
+        STORE.register(get_types_from_msg("std_msgs/Header header\nuint8[] data", kind))
+    packet = STORE.types[kind](header=header(START, "camera"), data=np.zeros(3, np.uint8))
+    (note,) = RosbagSource(write(*drive(), ("/front/image/ffmpeg", START, packet))).notes
+    assert note == (
+        f"/front/image/ffmpeg is left out: {kind} is video, which is not read; "
+        "republish it as CompressedImage"
+    )
 
 
 def test_of_several_lidars_the_one_with_most_points_counts(write):

@@ -12,9 +12,9 @@ from conftest import (
     write_text,
 )
 
+from clip2scene_core.cameras import project
 from clip2scene_core.data.semantic_kitti import SemanticKittiSource
 from clip2scene_core.errors import DataError
-from clip2scene_core.geometry import project
 
 
 def test_sequences_follow_one_another(semantic_kitti):

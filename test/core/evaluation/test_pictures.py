@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy import ndimage
 
+from clip2scene_core.cameras import Camera
 from clip2scene_core.evaluation.pictures import draw_birds_eye, draw_overlay, draw_panorama, save_picture
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import CameraImage, SemanticLabels
 

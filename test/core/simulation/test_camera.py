@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from clip2scene_core.errors import CalibrationError
-from clip2scene_core.geometry import SE3, Camera
+from clip2scene_core.cameras import Camera
+from clip2scene_core.geometry import SE3
 from clip2scene_core.simulation.camera import Weather, pinhole, render
 from clip2scene_core.simulation.meshes import Material, Mesh
 from clip2scene_core.simulation.scene import Actor, Scene
@@ -73,9 +74,28 @@ def test_a_turned_camera_looks_where_its_pose_says() -> None:
     assert column.min() > 80 and row.min() > 40, "right of and below the middle"
 
 
-def test_distortion_is_refused() -> None:
-    camera = Camera(
-        width=10, height=10, matrix=np.diag([5.0, 5, 1]), model="plumb_bob", distortion=np.zeros(5)
-    )
-    with pytest.raises(CalibrationError, match="must be of model pinhole, got plumb_bob"):
-        render(Scene(plate((0, 0), (1, 1), 5.0, CAR)), camera, SE3.identity(), 0, WEATHER)
+@pytest.mark.parametrize(
+    ("model", "distortion"), [("plumb_bob", [-0.4, 0.2, 0.01, 0.0]), ("equidistant", [0.05, 0.0, 0.0, 0.0])]
+)
+def test_a_lens_bends_the_picture_as_opencv_says(model: str, distortion: list[float]) -> None:
+    matrix = np.array([[60.0, 0, 79.5], [0, 60, 49.5], [0, 0, 1]])
+    camera = Camera(width=160, height=100, matrix=matrix, model=model, distortion=np.array(distortion))
+    low, high = (3.0, 1.0), (6.0, 4.0)
+    picture = render(Scene(plate(low, high, 10.0, CAR)), camera, SE3.identity(), 0, WEATHER)
+    module = cv2.fisheye if model == "equidistant" else cv2
+    corners = np.array([[[*low, 10.0]], [[*high, 10.0]]])
+    (first, last), _ = module.projectPoints(corners, np.zeros(3), np.zeros(3), matrix, camera.distortion)
+    row, column = np.nonzero(picture.class_id == CAR)
+    # The nearest corner is the plate's first pixel, the farthest its last, up to the edge's half pixel.
+    np.testing.assert_allclose([column.min(), row.min()], first[0], atol=1.0)
+    np.testing.assert_allclose([column.max(), row.max()], last[0], atol=1.0)
+
+
+def test_outside_the_circle_of_a_fisheye_it_is_dark() -> None:
+    matrix = np.array([[40.0, 0, 79.5], [0, 40, 79.5], [0, 0, 1]])
+    camera = Camera(width=160, height=160, matrix=matrix, model="equidistant", distortion=np.zeros(4))
+    picture = render(Scene(plate((-1, -1), (1, 1), 5.0, CAR)), camera, SE3.identity(), 0, WEATHER)
+    column, row = np.meshgrid(np.arange(160), np.arange(160))
+    inside = np.hypot(column - 79.5, row - 79.5) < 40 * np.pi / 2
+    np.testing.assert_array_equal(picture.image.rgb.any(axis=2), inside)
+    assert not picture.class_id[~inside].any() and np.isinf(picture.range_m[~inside]).all()

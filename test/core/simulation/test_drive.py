@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from clip2scene_core.cameras import in_image, project
 from clip2scene_core.data.simulated import SimulatedSource
 from clip2scene_core.errors import ConfigError, DataError
-from clip2scene_core.geometry import in_image, project, visible
+from clip2scene_core.geometry import visible
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.simulation.drive import SimulatedDrive
 from clip2scene_core.simulation.sampling import random_lidar, random_sweeps

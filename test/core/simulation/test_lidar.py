@@ -72,6 +72,27 @@ def test_range_on_a_plane_is_height_over_sine(name: str) -> None:
     assert (labels.class_id == ROAD).all()
 
 
+def test_a_beam_measures_its_bias_too_far() -> None:
+    model = exact("VLP-16")
+    biased = replace(model, beam_bias_m=np.where(np.arange(16) == 12, 0.04, 0.0))
+    scene, sensor = Scene(floor()), at_height(1.8)
+    true, scan = (sweep(m, scene, sensor, 0, np.random.default_rng(0))[0] for m in (model, biased))
+    too_far = np.linalg.norm(scan.xyz, axis=1) - np.linalg.norm(true.xyz, axis=1)
+    np.testing.assert_allclose(too_far[scan.ring == 12], 0.04, atol=1e-4)
+    np.testing.assert_allclose(too_far[scan.ring != 12], 0.0, atol=1e-4)
+
+
+def test_grass_answers_above_the_ground_and_asphalt_does_not() -> None:
+    model, sensor = exact("HDL-64E"), at_height(1.8)
+    grass, _ = sweep(model, Scene(floor(Material.GRASS), grass_m=0.1), sensor, 0, np.random.default_rng(0))
+    near = np.linalg.norm(grass.xyz, axis=1) < 15
+    height = grass.xyz[near, 2] + 1.8
+    assert height.min() > -1e-3 and height.max() < 0.1 + 1e-3
+    np.testing.assert_allclose([height.mean(), height.std()], [0.05, 0.1 / np.sqrt(12)], atol=0.002)
+    road, _ = sweep(model, Scene(floor(Material.ASPHALT), grass_m=0.1), sensor, 0, np.random.default_rng(0))
+    np.testing.assert_allclose(road.xyz[np.linalg.norm(road.xyz, axis=1) < 15, 2], -1.8, atol=1e-3)
+
+
 def test_beam_tables_are_those_of_the_data_sheets() -> None:
     hdl32, hdl64 = LIDARS["HDL-32E"].elevations_deg, LIDARS["HDL-64E"].elevations_deg
     assert {name: len(m.elevations_deg) for name, m in LIDARS.items()} == {

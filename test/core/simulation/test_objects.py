@@ -87,6 +87,24 @@ EXPECTED = [
         closed=False,
     ),
     Expected(
+        build=vegetation.ivy,
+        classes="vegetation",
+        arguments=(7,),
+        low=(6.8, 0.15, 0.9),
+        high=(7.4, 1.2, 3.0),
+        below=0.2,
+        closed=False,
+    ),
+    Expected(
+        build=vegetation.planted_bed,
+        classes="sidewalk,terrain,vegetation,trunk",
+        arguments=(2.2,),
+        low=(2.2, 1.0, 0.4),
+        high=(22, 22, 19),
+        below=0.4,
+        closed=False,
+    ),
+    Expected(
         build=vegetation.grass_tufts,
         classes="terrain,vegetation",
         arguments=(20,),
@@ -195,7 +213,14 @@ EXPECTED = [
     ),
 ]
 
-LONG = [vegetation.hedge, fences.fence, fences.guard_rail, fences.jersey_barrier, buildings.wall]
+LONG = [
+    vegetation.hedge,
+    vegetation.ivy,
+    fences.fence,
+    fences.guard_rail,
+    fences.jersey_barrier,
+    buildings.wall,
+]
 
 every_object = pytest.mark.parametrize("expected", EXPECTED, ids=lambda e: e.build.__name__)
 

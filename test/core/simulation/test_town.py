@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,9 +77,26 @@ def test_ground_has_each_surface_where_the_cross_section_says() -> None:
     for sign in (1, -1):
         height, class_id = Surface(ground).below(np.column_stack([np.full(10, 7.3), sign * lateral]))
         assert class_id.tolist() == expected
-        np.testing.assert_allclose(height[:4], 0.0, atol=1e-5)
+        np.testing.assert_allclose(height[:4], 0.0, atol=1e-4)
         outside = np.clip(lateral[4:] - 5.0, 0, 4)
         np.testing.assert_allclose(height[4:], 0.12 + 0.02 * outside, atol=1e-4)
+
+
+@pytest.mark.parametrize(("bay_m", "sidewalk_m"), [(0.05, 0.12), (0.15, 0.15)])
+def test_a_raised_bay_lies_between_lanes_and_sidewalk(bay_m: float, sidewalk_m: float) -> None:
+    """By hand: lanes end at 3 m, the bay's edge is 0.12 m wide, the sidewalk is never lower than the bay."""
+    road = straight((-80, 0), 0.0, 160, replace(SIDE, bay_m=bay_m))
+    ground = ground_of(RoadNetwork([road], corner_m=5.0, islands=[]))
+    lateral = np.array([0.0, 2.95, 3.06, 3.15, 4.95, 5.0001])
+    height, _ = Surface(ground).below(np.column_stack([np.full(6, 7.3), lateral]))
+    np.testing.assert_allclose(height, [0, 0, bay_m / 2, bay_m, bay_m, sidewalk_m], atol=1e-4)
+
+
+def test_a_median_has_no_bays_along_it() -> None:
+    road = replace(straight((-80, 0), 0.0, 160, replace(SIDE, bay_m=0.05)), median_m=4.0)
+    around = RoadNetwork([road], corner_m=5.0, islands=[]).surroundings(np.array([[7.3, 0.0], [7.3, 5.5]]))
+    np.testing.assert_allclose(around.outside_m, [2.0, -1.5])
+    np.testing.assert_allclose(around.parking_m, [0.0, 2.0])
 
 
 def test_ground_has_no_holes_and_no_overlaps() -> None:
