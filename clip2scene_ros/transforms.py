@@ -78,7 +78,7 @@ class Transforms:
     def knows(self, frame: str) -> bool:
         """Whether any transform has named this frame."""
         try:
-            self._buffer.lookup_transform(frame, frame, Time())
+            self._buffer.get_latest_common_time(frame, frame)
         except TransformException:
             return False
         return True

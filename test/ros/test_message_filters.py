@@ -6,11 +6,13 @@ import itertools
 import random
 import threading
 from functools import partial
+from types import SimpleNamespace
 
 import message_filters
 import pytest
 import rclpy
 from builtin_interfaces.msg import Time as TimeMessage
+from message_filters.delta_filter import CachedComparisonHandler
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import ClockType, ROSClock
 from rclpy.duration import Duration
@@ -18,7 +20,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
 from rclpy.time import Time
 from sensor_msgs.msg import PointCloud2
-from std_msgs.msg import Header, String
+from std_msgs.msg import ColorRGBA, Header, String
 
 
 def stamped(seconds: float) -> PointCloud2:
@@ -48,6 +50,21 @@ class TestSimpleFilter:
         assert heard == [("first", ("message", "another", 1, "two")), ("second", ("message", "another"))]
         assert first != second
 
+    def test_an_ended_connection_is_silent_and_its_number_is_not_used_again(self):
+        heard = []
+        source = message_filters.SimpleFilter()
+        first = source.registerCallback(
+            heard.append,
+        )
+        source.unregisterCallback(first)
+        source.unregisterCallback(first)
+        source.registerCallback(lambda message: heard.append((message, "again")))
+        third = source.registerCallback(lambda message: source.unregisterCallback(third))
+        source.signalMessage("message")
+        source.signalMessage("another")
+        assert heard == [("message", "again"), ("another", "again")]
+        assert third != first
+
 
 class TestCache:
     def cache(self, seconds=(0, 1, 2, 3, 4), size=5, **kwargs) -> message_filters.Cache:
@@ -67,6 +84,10 @@ class TestCache:
             self.seconds(self.cache().getInterval(Time(seconds=start), Time(seconds=end).to_msg()))
             == expected
         )
+
+    def test_an_interval_has_to_go_forward(self):
+        with pytest.raises(AssertionError):
+            self.cache().getInterval(Time(seconds=3), Time(seconds=2))
 
     @pytest.mark.parametrize(
         ("start", "end", "expected"),
@@ -124,6 +145,12 @@ class TestCache:
         assert refusing.getLast() is None
         assert before <= taking.getLatestTime() <= ROSClock().now()
 
+    def test_times_may_come_from_elsewhere(self):
+        cache = self.cache([], time_getter=lambda message: Time(seconds=int(message.data)))
+        for text in ("3", "1"):
+            cache.add(String(data=text))
+        assert cache.getLast().data == "3"
+
 
 class TestChain:
     def test_hands_through_every_filter_and_out_of_the_last(self):
@@ -140,6 +167,19 @@ class TestChain:
         assert [message.header.stamp.sec for message in heard] == [1, 2]
         assert [len(cache.cache_msgs) for cache in (first, second)] == [2, 1]
 
+    def test_without_filters_it_passes_messages_on(self):
+        chain = message_filters.Chain()
+        heard = []
+        chain.registerCallback(heard.append)
+        chain.add("message")
+        assert heard == ["message"]
+
+    def test_has_one_input(self):
+        source = message_filters.SimpleFilter()
+        chain = message_filters.Chain(source)
+        with pytest.raises(RuntimeError, match="Already connected"):
+            chain.connectInput(source)
+
     def test_knows_its_filters(self):
         chain = message_filters.Chain()
         cache = message_filters.Cache(None)
@@ -148,6 +188,55 @@ class TestChain:
         for absent in (1, -1):
             with pytest.raises(KeyError):
                 chain.getFilter(absent)
+
+
+class TestDeltaFilter:
+    def colours(self, delta_filter: message_filters.DeltaFilter) -> list[tuple[float, float]]:
+        """Red and green of what passes of four colours."""
+        passed = []
+        delta_filter.registerCallback(lambda colour: passed.append((colour.r, colour.g)))
+        for red, green in ((0, 0), (0, 0), (1, 0), (1, 0.5)):
+            delta_filter.add(ColorRGBA(r=float(red), g=float(green)))
+        return passed
+
+    def test_passes_on_what_changed_in_any_of_the_fields(self):
+        red, green = (lambda colour: colour.r), (lambda colour: colour.g)
+        assert self.colours(message_filters.DeltaFilter([red])) == [(0, 0), (1, 0)]
+        assert self.colours(message_filters.DeltaFilter([red, green])) == [(0, 0), (1, 0), (1, 0.5)]
+
+    def test_fields_may_be_named_by_their_path(self):
+        source = message_filters.SimpleFilter()
+        delta_filter = message_filters.PathDeltaFilter(["header.frame_id"], source)
+        passed = []
+        delta_filter.registerCallback(passed.append)
+        messages = [PointCloud2(header=Header(frame_id=name)) for name in "aab"]
+        for message in messages:
+            source.signalMessage(message)
+        assert passed == [messages[0], messages[2]]
+        with pytest.raises(RuntimeError, match=r"header\.frame_id: no such field"):
+            source.signalMessage(String())
+        with pytest.raises(RuntimeError, match="Already connected"):
+            delta_filter.connectInput(source)
+
+    def test_compares_plain_values_only(self):
+        compare = message_filters.DeltaCompare([lambda cloud: cloud.header])
+        assert compare.message_fits(PointCloud2())
+        with pytest.raises(TypeError, match="got Header"):
+            compare.message_fits(PointCloud2())
+
+    def test_other_comparisons_may_decide(self):
+        class Growing(CachedComparisonHandler):
+            _field_getters = [len]  # noqa: RUF012
+
+            def do_fields_fit(self, field_a, field_b):
+                return field_b > field_a
+
+        growing = message_filters.ComparisonFilter(Growing())
+        passed = []
+        growing.registerCallback(passed.append)
+        for text in ("aa", "b", "ccc", "ddd"):
+            growing.add(text)
+        assert passed == ["aa", "ccc"]
 
 
 class TestTimeSynchronizer:
@@ -160,6 +249,26 @@ class TestTimeSynchronizer:
         for message in rights:
             right.signalMessage(message)
         assert ids(sets) == ids(zip(lefts, rights, strict=True))
+
+    def test_takes_times_of_any_kind_and_any_number_of_inputs(self):
+        inputs, sets, _ = synchronized(message_filters.TimeSynchronizer, 3, 1)
+        for second in range(3):
+            for source, stamp in zip(
+                inputs, (Time(seconds=second), TimeMessage(sec=second)) * 2, strict=False
+            ):
+                source.signalMessage(SimpleNamespace(header=SimpleNamespace(stamp=stamp)))
+            assert len(sets) == second + 1
+
+    def test_messages_without_a_time_are_an_error_unless_a_getter_knows_it(self):
+        (left, _), sets, _ = synchronized(message_filters.TimeSynchronizer, 2, 10)
+        with pytest.raises(ValueError, match="String: expected a message with a header stamp"):
+            left.signalMessage(String())
+        (left, right), sets, _ = synchronized(
+            message_filters.TimeSynchronizer, 2, 10, time_getter=lambda message: Time(seconds=1)
+        )
+        left.signalMessage(String())
+        right.signalMessage(String())
+        assert len(sets) == 1
 
     def test_a_nanosecond_apart_is_not_equal(self):
         (left, right), sets, _ = synchronized(message_filters.TimeSynchronizer, 2, 10)
@@ -266,6 +375,18 @@ class TestApproximateTimeSynchronizer:
         left.signalMessage(stamped(1))
         right.signalMessage(stamped(1000))
         assert len(sets) == 1
+        (left, right), sets, _ = synchronized(self.kind, 2, 5, 10.0)
+        left.signalMessage(String())
+        right.signalMessage(String())
+        assert sets == []
+
+    def test_known_delays_of_the_inputs_are_taken_off(self):
+        (left, right), sets, synchronizer = synchronized(self.kind, 2, 5, 0.1, queue_offset=[0, 500_000_000])
+        left.signalMessage(stamped(1))
+        right.signalMessage(stamped(1))
+        right.signalMessage(stamped(1.5))
+        assert [messages[1].header.stamp.nanosec for messages in sets] == [500_000_000]
+        assert synchronizer.slop == Duration(seconds=0.1)
 
     def test_a_callback_may_feed_the_synchronizer(self):
         (left, right), sets, synchronizer = synchronized(self.kind, 2, 5, 0.1)
@@ -287,6 +408,7 @@ def test_subscriber_is_a_subscription_with_all_its_options(ros_context):
     group = ReentrantCallbackGroup()
     subscriber = message_filters.Subscriber(node, String, "spoken", qos_profile=5, callback_group=group)
     assert subscriber.getTopic() == subscriber.topic == "spoken"
+    assert subscriber.topic_name == "/spoken" and subscriber.msg_type is String
     assert subscriber.sub.callback_group is group
     heard = Future()
     subscriber.registerCallback(heard.set_result)

@@ -6,6 +6,8 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sensor_msgs.msg import PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
@@ -56,6 +58,11 @@ class TestReading:
         assert points.tolist() == MIXED_ROWS
         assert bytes(cloud.data) == before
 
+    def test_foreign_byte_order_of_chosen_fields_without_nans(self):
+        cloud = packed(XYZ, "fff", ROWS, big_endian=True)
+        points = point_cloud2.read_points(cloud, ["y", "x"], skip_nans=True, uvs=[0, 2])
+        assert points.tolist() == [(0.5, 0.0), (7.0, 6.0)]
+
     def test_chosen_fields_in_the_order_asked_for(self):
         points = point_cloud2.read_points(packed(XYZ, "fff", ROWS), field_names=("z", "x"))
         assert points.dtype.names == ("z", "x")
@@ -84,7 +91,10 @@ class TestReading:
     def test_as_plain_array_and_as_named_tuples(self):
         cloud = packed(XYZ, "fff", ROWS)
         np.testing.assert_array_equal(point_cloud2.read_points_numpy(cloud), np.array(ROWS, np.float32))
-        assert point_cloud2.read_points_list(cloud, skip_nans=True)[1].z == 5.0
+        named = point_cloud2.read_points_list(cloud, ("z", "x"), skip_nans=True, uvs=[1])
+        assert named == [(2.0, 1.5)] and type(named[0]).__name__ == "Point"
+        assert type(named[0].x) is np.float32
+        assert point_cloud2.read_points_list(packed(MIXED, MIXED_FORM, MIXED_ROWS))[0].v_1 == 4
         mixed = packed(MIXED, MIXED_FORM, MIXED_ROWS)
         assert point_cloud2.read_points_numpy(mixed, ["v_0", "v_1"]).tolist() == [[-3, 4], [127, -128]]
         with pytest.raises(AssertionError, match="datatypes"):
@@ -97,8 +107,9 @@ class TestReading:
         assert point_cloud2.read_points_numpy(cloud).shape == (0, 3)
 
     def test_only_clouds(self):
-        with pytest.raises(AssertionError, match="PointCloud2"):
-            point_cloud2.read_points("a cloud")
+        for read in (point_cloud2.read_points, point_cloud2.read_points_list):
+            with pytest.raises(AssertionError, match="PointCloud2"):
+                read("a cloud")
 
 
 class TestWriting:
@@ -128,13 +139,59 @@ class TestWriting:
             point_cloud2.read_points(cloud, ["y"], reshape_organized_cloud=True)["y"], points[..., 1]
         )
 
-    def test_no_points(self):
-        cloud = point_cloud2.create_cloud_xyz32(HEADER, [])
+    def test_strided_arrays(self):
+        points = np.arange(24, dtype=np.float64).reshape(2, 4, 3)[:, ::2, ::-1]
+        cloud = point_cloud2.create_cloud_xyz32(HEADER, points)
+        np.testing.assert_array_equal(point_cloud2.read_points_numpy(cloud), points.reshape(4, 3))
+
+    @pytest.mark.parametrize("points", [[], np.empty((0, 3))])
+    def test_no_points(self, points):
+        cloud = point_cloud2.create_cloud_xyz32(HEADER, points)
         assert (cloud.width, cloud.height, len(cloud.data)) == (0, 1, 0)
+
+    def test_plain_arrays_are_for_fields_of_one_datatype(self):
+        with pytest.raises(AssertionError, match="one datatype"):
+            point_cloud2.create_cloud(HEADER, MIXED, np.zeros((2, 5)))
+
+    def test_clouds_have_two_dimensions_at_most(self):
+        with pytest.raises(AssertionError, match="points: expected shape"):
+            point_cloud2.create_cloud_xyz32(HEADER, np.zeros((2, 2, 2, 3)))
+
+    def test_fields_of_no_elements_are_refused(self):
+        with pytest.raises(AssertionError, match="count is 0"):
+            point_cloud2.dtype_from_fields([PointField(name="x", datatype=PointField.FLOAT32, count=0)])
 
     def test_duplicate_names_are_refused(self):
         with pytest.raises(AssertionError, match="duplicate"):
             point_cloud2.dtype_from_fields([XYZ[0], XYZ[0]])
+
+
+FORMS = dict(zip(sorted(point_cloud2._DATATYPES), "bBhHiIfd", strict=True))  # INT8 is 1, FLOAT64 is 8
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.data())
+def test_what_struct_packs_is_read_and_written_again(data):
+    kinds = data.draw(
+        st.lists(st.tuples(st.sampled_from(list(FORMS)), st.integers(1, 3)), min_size=1, max_size=5)
+    )
+    gaps = data.draw(st.lists(st.integers(0, 3), min_size=len(kinds), max_size=len(kinds)))
+    fields, form = [], ""
+    for index, ((datatype, count), gap) in enumerate(zip(kinds, gaps, strict=True)):
+        form += f"{gap}x"
+        offset = struct.calcsize("<" + form)
+        fields.append(PointField(name=f"f{index}", offset=offset, datatype=datatype, count=count))
+        form += f"{count}{FORMS[datatype]}"
+    numbers = st.integers(0, 127)
+    row = st.tuples(*[numbers] * sum(count for _, count in kinds))
+    width, height = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
+    rows = data.draw(st.lists(row, min_size=width * height, max_size=width * height))
+    big_endian, row_padding = data.draw(st.booleans()), data.draw(st.integers(0, 5))
+    cloud = packed(fields, form, rows, height=height, big_endian=big_endian, row_padding=row_padding)
+    points = point_cloud2.read_points(cloud)
+    assert points.tolist() == rows
+    again = point_cloud2.create_cloud(HEADER, fields, points, cloud.point_step)
+    assert point_cloud2.read_points(again).tolist() == rows
 
 
 @pytest.mark.parametrize("big_endian", [False, True])

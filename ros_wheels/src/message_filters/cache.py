@@ -5,23 +5,36 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import Any
 
+from rclpy.clock import ROSClock
 from rclpy.time import Time
 
+from message_filters.message_traits import (
+    TimeGetter,
+    as_time,
+    get_time_from_message_header,
+    warn_of_timeless,
+)
 from message_filters.simple_filter import SimpleFilter
-from message_filters.stamps import as_time, stamp_of
 
 
 class Cache(SimpleFilter):
     """Passes messages on and keeps the `cache_size` newest, ordered by header stamp.
 
-    `allow_headerless` keeps messages without a header under their time of arrival. A time is an rclpy Time or
-    a builtin_interfaces/Time.
+    `allow_headerless` keeps messages for which `time_getter` has no time under their time of arrival. A time
+    is an rclpy Time or a builtin_interfaces/Time.
     """
 
-    def __init__(self, f: SimpleFilter | None, cache_size: int = 1, allow_headerless: bool = False) -> None:
+    def __init__(
+        self,
+        f: SimpleFilter | None,
+        cache_size: int = 1,
+        allow_headerless: bool = False,
+        time_getter: TimeGetter = get_time_from_message_header,
+    ) -> None:
         super().__init__()
         self.cache_size = cache_size
         self.allow_headerless = allow_headerless
+        self.time_getter = time_getter
         self.cache_msgs: list[Any] = []
         self.cache_times: list[Time] = []
         if f is not None:
@@ -33,10 +46,12 @@ class Cache(SimpleFilter):
 
     def add(self, msg: Any) -> None:
         """Keep `msg`, drop the oldest where there are too many, and pass `msg` on."""
-        stamp = stamp_of(msg, allow_headerless=self.allow_headerless, name="cache")
-        if stamp is None:
+        stamp = self.time_getter(msg)
+        if stamp is None and not self.allow_headerless:
+            warn_of_timeless(msg, "cache")
             return
-        position = bisect_right(self._nanoseconds(), stamp.nanoseconds)
+        stamp = ROSClock().now() if stamp is None else stamp
+        position = self._until(stamp)
         self.cache_times.insert(position, stamp)
         self.cache_msgs.insert(position, msg)
         if len(self.cache_msgs) > self.cache_size:
@@ -45,25 +60,24 @@ class Cache(SimpleFilter):
 
     def getInterval(self, from_stamp: Any, to_stamp: Any) -> list[Any]:
         """Every message from `from_stamp` to `to_stamp`, both included, oldest first."""
-        times = self._nanoseconds()
-        first = bisect_left(times, as_time(from_stamp).nanoseconds)
-        return self.cache_msgs[first : bisect_right(times, as_time(to_stamp).nanoseconds)]
+        first, end = as_time(from_stamp), as_time(to_stamp)
+        assert first.nanoseconds <= end.nanoseconds, f"expected an interval, got {first} to {end}"
+        return self.cache_msgs[self._before(first) : self._until(end)]
 
     def getSurroundingInterval(self, from_stamp: Any, to_stamp: Any) -> list[Any]:
         """The shortest run of messages that encloses the two times, or comes closest to it."""
-        times = self._nanoseconds()
-        first = max(bisect_right(times, as_time(from_stamp).nanoseconds) - 1, 0)
-        last = max(bisect_left(times, as_time(to_stamp).nanoseconds), first)
+        first = max(self._until(from_stamp) - 1, 0)
+        last = max(self._before(to_stamp), first)
         return self.cache_msgs[first : last + 1]
 
     def getElemAfterTime(self, stamp: Any) -> Any | None:
         """The oldest message at or after `stamp`."""
-        position = bisect_left(self._nanoseconds(), as_time(stamp).nanoseconds)
+        position = self._before(stamp)
         return self.cache_msgs[position] if position < len(self.cache_msgs) else None
 
     def getElemBeforeTime(self, stamp: Any) -> Any | None:
         """The newest message at or before `stamp`."""
-        position = bisect_right(self._nanoseconds(), as_time(stamp).nanoseconds)
+        position = self._until(stamp)
         return self.cache_msgs[position - 1] if position > 0 else None
 
     def getLatestTime(self) -> Time | None:
@@ -80,5 +94,14 @@ class Cache(SimpleFilter):
         """The newest message."""
         return self.cache_msgs[-1] if self.cache_msgs else None
 
-    def _nanoseconds(self) -> list[int]:
-        return [time.nanoseconds for time in self.cache_times]
+    def _before(self, stamp: Any) -> int:
+        """How many messages are older than `stamp`."""
+        return bisect_left(self.cache_times, as_time(stamp).nanoseconds, key=_nanoseconds)
+
+    def _until(self, stamp: Any) -> int:
+        """How many messages are at most as new as `stamp`."""
+        return bisect_right(self.cache_times, as_time(stamp).nanoseconds, key=_nanoseconds)
+
+
+def _nanoseconds(time: Time) -> int:
+    return time.nanoseconds

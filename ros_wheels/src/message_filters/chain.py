@@ -8,26 +8,33 @@ from message_filters.simple_filter import SimpleFilter
 
 
 class Chain(SimpleFilter):
-    """A filter made of filters: input goes to the first, output comes from the last."""
+    """A filter made of filters: input goes to the first, output comes from the last.
 
-    def __init__(self, f: SimpleFilter | None = None) -> None:
+    Without filters it passes messages on. Every filter needs a method `add`.
+    """
+
+    def __init__(self, message_filter: SimpleFilter | None = None) -> None:
         super().__init__()
+        self.incoming_connection: int | None = None
         self._filters: list[SimpleFilter] = []
-        if f is not None:
-            self.connectInput(f)
+        self._output = -1  # number of the last filter's connection to the output
+        if message_filter is not None:
+            self.connectInput(message_filter)
 
-    def connectInput(self, f: SimpleFilter) -> None:
-        """Take the output of `f` as input."""
-        self.incoming_connection = f.registerCallback(self.add)
+    def connectInput(self, message_filter: SimpleFilter) -> None:
+        """Take the output of `message_filter` as input; RuntimeError the second time."""
+        if self.incoming_connection is not None:
+            raise RuntimeError("Already connected")
+        self.incoming_connection = message_filter.registerCallback(self.add)
 
-    def addFilter(self, new_filter: SimpleFilter) -> int:
-        """Append a filter that has a method `add`; returns its index."""
+    def addFilter(self, message_filter: Any) -> int:
+        """Append a filter; returns its index."""
         if self._filters:
-            self._filters[-1].registerCallback(new_filter.add)
-        self._filters.append(new_filter)
-        index = len(self._filters) - 1
-        new_filter.registerCallback(lambda *msg: self._output(index, *msg))
-        return index
+            self._filters[-1].unregisterCallback(self._output)
+            self._filters[-1].registerCallback(message_filter.add)
+        self._filters.append(message_filter)
+        self._output = message_filter.registerCallback(self.signalMessage)
+        return len(self._filters) - 1
 
     def getFilter(self, index: int) -> SimpleFilter:
         """The filter with this index; KeyError where there is none."""
@@ -35,11 +42,10 @@ class Chain(SimpleFilter):
             raise KeyError(index)
         return self._filters[index]
 
-    def add(self, msg: Any) -> None:
+    def add(self, message: Any) -> None:
         """Hand a message to the first filter."""
-        if self._filters:
-            self._filters[0].add(msg)
-
-    def _output(self, index: int, *msg: Any) -> None:
-        if index == len(self._filters) - 1:
-            self.signalMessage(*msg)
+        first: Any = self._filters[0] if self._filters else None
+        if first is None:
+            self.signalMessage(message)
+        else:
+            first.add(message)

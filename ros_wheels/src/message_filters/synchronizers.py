@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rclpy.clock import ROSClock
+from rclpy.duration import Duration
 
+from message_filters.message_traits import TimeGetter, get_time_from_message_header, warn_of_timeless
 from message_filters.simple_filter import SimpleFilter
-from message_filters.stamps import stamp_of
 
 Queue = dict[int, Any]  # time in nanoseconds -> message
 
@@ -22,9 +23,15 @@ class TimeSynchronizer(SimpleFilter):
     queues, as in C++. Callbacks get the messages in the order of `fs`.
     """
 
-    def __init__(self, fs: Sequence[SimpleFilter], queue_size: int) -> None:
+    def __init__(
+        self,
+        fs: Sequence[SimpleFilter],
+        queue_size: int,
+        time_getter: TimeGetter = get_time_from_message_header,
+    ) -> None:
         super().__init__()
         self.queue_size = queue_size
+        self.time_getter = time_getter
         self.lock = threading.Lock()
         self.connectInput(fs)
 
@@ -37,10 +44,13 @@ class TimeSynchronizer(SimpleFilter):
         ]
 
     def add(self, msg: Any, my_queue: Queue, my_queue_index: int | None = None) -> None:
-        """Take one message of the input that `my_queue` belongs to."""
-        stamp = stamp_of(msg, allow_headerless=False, name="time_synchronizer")
+        """Take one message of the input that `my_queue` belongs to; ValueError where it has no time."""
+        stamp = self.time_getter(msg)
         if stamp is None:
-            return
+            raise ValueError(
+                f"{type(msg).__name__}: expected a message with a header stamp; pass a time_getter, or use "
+                "ApproximateTimeSynchronizer with allow_headerless=True"
+            )
         with self.lock:
             self._keep(my_queue, stamp.nanoseconds, msg)
             match = self._match(stamp.nanoseconds)
@@ -66,8 +76,9 @@ class TimeSynchronizer(SimpleFilter):
 class ApproximateTimeSynchronizer(TimeSynchronizer):
     """Passes on sets of messages, one of each input, whose times lie less than `slop` seconds apart.
 
-    `allow_headerless` takes messages without a header at their time of arrival, `sync_arrival_time` takes all
-    at their time of arrival. Each message is passed on once.
+    `allow_headerless` takes messages without a time at their time of arrival, `sync_arrival_time` takes all
+    at their time of arrival. `queue_offset` has a number of nanoseconds for each input, which are subtracted
+    from its times. Each message is passed on once.
     """
 
     def __init__(
@@ -77,25 +88,28 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
         slop: float,
         allow_headerless: bool = False,
         sync_arrival_time: bool = False,
+        *,
+        queue_offset: Sequence[int] = (),
+        time_getter: TimeGetter = get_time_from_message_header,
     ) -> None:
-        super().__init__(fs, queue_size)
-        self.slop_ns = round(slop * 1e9)
+        super().__init__(fs, queue_size, time_getter)
+        self.slop = Duration(seconds=slop)
         self.allow_headerless = allow_headerless
         self.sync_arrival_time = sync_arrival_time
+        self.queue_offset = queue_offset
 
     def add(self, msg: Any, my_queue: Queue, my_queue_index: int | None = None) -> None:
         """Take one message of the input that `my_queue` belongs to."""
-        if self.sync_arrival_time:
-            stamp = ROSClock().now()
-        else:
-            stamp = stamp_of(
-                msg, allow_headerless=self.allow_headerless, name="approximate_time_synchronizer"
-            )
-        if stamp is None:
+        stamp = None if self.sync_arrival_time else self.time_getter(msg)
+        if stamp is None and not (self.allow_headerless or self.sync_arrival_time):
+            warn_of_timeless(msg, "approx")
             return
+        time_ns = (ROSClock().now() if stamp is None else stamp).nanoseconds
+        if self.queue_offset and my_queue_index is not None:
+            time_ns -= self.queue_offset[my_queue_index]
         with self.lock:
-            self._keep(my_queue, stamp.nanoseconds, msg)
-            match = self._nearest_match(stamp.nanoseconds, my_queue)
+            self._keep(my_queue, time_ns, msg)
+            match = self._nearest_match(time_ns, my_queue)
         if match:
             self.signalMessage(*match)
 
@@ -105,10 +119,10 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
             return []
         candidates = [[time_ns] if queue is my_queue else self._near(queue, time_ns) for queue in self.queues]
         for times in itertools.product(*candidates):
-            if max(times) - min(times) < self.slop_ns:
+            if max(times) - min(times) < self.slop.nanoseconds:
                 return [queue.pop(time) for queue, time in zip(self.queues, times, strict=True)]
         return []
 
     def _near(self, queue: Iterable[int], time_ns: int) -> list[int]:
-        near = [time for time in queue if abs(time - time_ns) < self.slop_ns]
+        near = [time for time in queue if abs(time - time_ns) < self.slop.nanoseconds]
         return sorted(near, key=lambda time: abs(time - time_ns))

@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 DUMMY_FIELD_PREFIX = "unnamed_field"
 
-_SCALARS = {
+_DATATYPES = {
     PointField.INT8: np.dtype(np.int8),
     PointField.UINT8: np.dtype(np.uint8),
     PointField.INT16: np.dtype(np.int16),
@@ -35,7 +35,7 @@ def dtype_from_fields(fields: Iterable[PointField], point_step: int | None = Non
     names, formats, offsets = [], [], []
     for index, field in enumerate(fields):
         assert field.count > 0, f"field {field.name!r}: count is 0, expected at least 1"
-        scalar = _SCALARS[field.datatype]
+        scalar = _DATATYPES[field.datatype]
         name = field.name or f"{DUMMY_FIELD_PREFIX}_{index}"
         for element in range(field.count):
             names.append(f"{name}_{element}" if field.count > 1 else name)
@@ -106,7 +106,7 @@ def read_points_list(
     """The points as named tuples `Point`, for small clouds; the parameters are those of `read_points`."""
     points = read_points(cloud, field_names, skip_nans, uvs)
     point = namedtuple("Point", points.dtype.names)
-    return [point._make(row) for row in points.tolist()]
+    return [point._make(row) for row in points]
 
 
 def create_cloud(
@@ -176,5 +176,7 @@ def _structured(fields: list[PointField], points: Iterable, point_step: int | No
         assert points.dtype == dtype, f"points: expected dtype {dtype} of the fields, got {points.dtype}"
         return points
     if isinstance(points, np.ndarray):
+        types = {field.datatype for field in fields}
+        assert len(types) == 1, "a plain array needs fields of one datatype, pass a structured array"
         return unstructured_to_structured(points, dtype=dtype)
     return np.array([tuple(point) for point in points], dtype=dtype)

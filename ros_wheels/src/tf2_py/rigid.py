@@ -41,6 +41,18 @@ def multiply(p: Quaternion, q: Quaternion) -> Quaternion:
     )
 
 
+def unit(q: Quaternion) -> Quaternion:
+    """The unit quaternion in the direction of q."""
+    norm = math.sqrt(sum(component * component for component in q))
+    return (q[0] / norm, q[1] / norm, q[2] / norm, q[3] / norm)
+
+
+def signed(q: Quaternion) -> Quaternion:
+    """Of the two unit quaternions of a rotation the one that tf2 gives: as from the rotation's matrix."""
+    pivot = q[3] if abs(q[3]) > 0.5 else max(q[:3], key=abs)
+    return q if pivot >= 0.0 else (-q[0], -q[1], -q[2], -q[3])
+
+
 def conjugate(q: Quaternion) -> Quaternion:
     """The inverse of a unit quaternion."""
     return (-q[0], -q[1], -q[2], q[3])
@@ -48,7 +60,7 @@ def conjugate(q: Quaternion) -> Quaternion:
 
 def rotate(q: Quaternion, v: Vector) -> Vector:
     """The vector part of q v q*."""
-    u, w = q[:3], q[3]
+    u, w = (q[0], q[1], q[2]), q[3]
     along = 2.0 * (u[0] * v[0] + u[1] * v[1] + u[2] * v[2])
     keep = w * w - (u[0] * u[0] + u[1] * u[1] + u[2] * u[2])
     return add(add(scale(v, keep), scale(u, along)), scale(cross(u, v), 2.0 * w))
@@ -64,7 +76,12 @@ def slerp(p: Quaternion, q: Quaternion, ratio: float) -> Quaternion:
         return p
     first = math.sin((1.0 - ratio) * angle) / math.sin(angle)
     second = sign * math.sin(ratio * angle) / math.sin(angle)
-    return tuple(first * a + second * b for a, b in zip(p, q, strict=True))
+    return (
+        first * p[0] + second * q[0],
+        first * p[1] + second * q[1],
+        first * p[2] + second * q[2],
+        first * p[3] + second * q[3],
+    )
 
 
 def rotation_vector(q: Quaternion) -> Vector:
@@ -73,8 +90,8 @@ def rotation_vector(q: Quaternion) -> Vector:
         q = (-q[0], -q[1], -q[2], -q[3])
     sine = math.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2])
     if sine < 1e-12:
-        return scale(q[:3], 2.0)
-    return scale(q[:3], 2.0 * math.atan2(sine, q[3]) / sine)
+        return scale((q[0], q[1], q[2]), 2.0)
+    return scale((q[0], q[1], q[2]), 2.0 * math.atan2(sine, q[3]) / sine)
 
 
 class Rigid(NamedTuple):

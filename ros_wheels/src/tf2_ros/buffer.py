@@ -10,32 +10,46 @@ from typing import Any
 import tf2_py
 from geometry_msgs.msg import TransformStamped
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, JumpThreshold
 from rclpy.duration import Duration
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.task import Future
 from tf2_msgs.srv import FrameGraph
-from tf2_py.buffer_core import nanoseconds
+from tf2_py.buffer_core import DEFAULT_CACHE_TIME, nanoseconds
 
 from tf2_ros.buffer_interface import NO_TIMEOUT, BufferInterface
 
 Check = Callable[[], tuple[bool, str]]
 
+_JUMP_BACK = JumpThreshold(min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True)
+
 
 class Buffer(tf2_py.BufferCore, BufferInterface):
     """Keeps `cache_time` (10 s) of transforms; with a `node` it also answers the service `tf2_frames`.
 
-    Waiting with a timeout needs another thread that takes the transforms in: a TransformListener with
-    `spin_thread`, or a multi-threaded executor.
+    It forgets what moves when the simulated time of the node jumps back, begins or ends. Waiting with a
+    timeout needs another thread that takes the transforms in: a TransformListener with `spin_thread`, or a
+    multi-threaded executor.
     """
 
     def __init__(self, cache_time: Duration | None = None, node: Node | None = None) -> None:
-        tf2_py.BufferCore.__init__(self, cache_time)
+        tf2_py.BufferCore.__init__(self, DEFAULT_CACHE_TIME if cache_time is None else cache_time)
         BufferInterface.__init__(self)
         self._node = node
         self._news = threading.Condition()
         self._waiting: list[Callable[[], None]] = []
-        if node is not None:
-            self.frame_server = node.create_service(FrameGraph, "tf2_frames", self._tell_frames)
+        self.clock = Clock() if node is None else node.get_clock()
+        if node is not None:  # without one the time is the system's and never simulated
+            self.srv = node.create_service(FrameGraph, "tf2_frames", self._tell_frames)
+            self.jump_handle = self.clock.create_jump_callback(
+                _JUMP_BACK, post_callback=self.time_jump_callback
+            )
+
+    def time_jump_callback(self, time_jump: Any) -> None:
+        """Forget what moves: the clock jumped back or changed."""
+        get_logger("tf2_buffer").warning("time jumped back or has another source: forgetting what moves")
+        self.clear()
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
         """Take in the pose of a moving frame and wake who waits for it."""
@@ -51,7 +65,8 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
         self, target_frame: str, source_frame: str, time: Any, timeout: Duration = NO_TIMEOUT
     ) -> TransformStamped:
         """`target_from_source` at `time`, waiting up to `timeout`; raises as `lookup_transform_core` does."""
-        self.can_transform(target_frame, source_frame, time, timeout)
+        if nanoseconds(timeout, "duration") > 0:
+            self.can_transform(target_frame, source_frame, time, timeout)
         return self.lookup_transform_core(target_frame, source_frame, time)
 
     def lookup_transform_full(
@@ -64,10 +79,10 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
         timeout: Duration = NO_TIMEOUT,
     ) -> TransformStamped:
         """The target frame at `target_time` from the source frame at `source_time`, as `lookup_transform`."""
-        self.can_transform_full(target_frame, target_time, source_frame, source_time, fixed_frame, timeout)
-        return self.lookup_transform_full_core(
-            target_frame, target_time, source_frame, source_time, fixed_frame
-        )
+        query = (target_frame, target_time, source_frame, source_time, fixed_frame)
+        if nanoseconds(timeout, "duration") > 0:
+            self.can_transform_full(*query, timeout)
+        return self.lookup_transform_full_core(*query)
 
     def can_transform(
         self,
@@ -166,38 +181,46 @@ class Buffer(tf2_py.BufferCore, BufferInterface):
         future: Future = Future()
 
         def answer() -> None:
-            if not future.done() and check()[0]:
+            if not check()[0] or not self._claim(answer):
+                return
+            try:
                 future.set_result(lookup())
+            except tf2_py.TransformException as error:  # cleared just now
+                future.set_exception(error)
 
         with self._news:
             self._waiting.append(answer)
-        future.add_done_callback(lambda _: self._forget(answer))
+        future.add_done_callback(lambda _: self._claim(answer))
         answer()
         if timeout is not None and not future.done():
-            self._expire(future, check, timeout)
+            self._expire(future, lambda: self._claim(answer), check, timeout)
         return future
 
-    def _forget(self, answer: Callable[[], None]) -> None:
+    def _claim(self, answer: Callable[[], None]) -> bool:
+        """Whether the caller is the first to end this wait; it is over then."""
         with self._news:
+            if answer not in self._waiting:
+                return False
             self._waiting.remove(answer)
+            return True
 
-    def _expire(self, future: Future, check: Check, timeout: Duration) -> None:
+    def _expire(self, future: Future, claim: Callable[[], bool], check: Check, timeout: Duration) -> None:
         """Fail the future after `timeout`, by a timer of the node."""
-        if self._node is None:
+        node = self._node
+        if node is None:
+            future.cancel()
             raise tf2_py.InvalidArgumentException(
                 "timeout: needs a buffer that was made with a node, got none"
             )
 
         def fail() -> None:
             timer.cancel()
-            if not future.done():
+            if claim():
                 future.set_exception(tf2_py.LookupException(f"timed out: {check()[1]}"))
 
         # A group of its own: who awaits the future may hold the node's default group meanwhile.
-        timer = self._node.create_timer(
-            nanoseconds(timeout) / 1e9, fail, callback_group=ReentrantCallbackGroup()
-        )
-        future.add_done_callback(lambda _: self._node.destroy_timer(timer))
+        timer = node.create_timer(nanoseconds(timeout) / 1e9, fail, callback_group=ReentrantCallbackGroup())
+        future.add_done_callback(lambda _: node.destroy_timer(timer))
 
     def _tell_frames(self, _: FrameGraph.Request, response: FrameGraph.Response) -> FrameGraph.Response:
         response.frame_yaml = self.all_frames_as_yaml()

@@ -116,7 +116,7 @@ class BufferClient(BufferInterface):
         self._wait_for_server(limit_s)
         handle = _result(self.action_client.send_goal_async(goal), limit_s)
         if not handle.accepted:
-            raise tf2_py.TransformException("the buffer server refused the goal")
+            raise tf2_py.TimeoutException("the buffer server refused the goal")
         answer = _result(handle.get_result_async(), limit_s).result
         if answer.error.error == TF2Error.NO_ERROR:
             return answer.transform
@@ -127,7 +127,7 @@ class BufferClient(BufferInterface):
         while not self.node.count_services(self.goal_service):
             if system.monotonic() > deadline:
                 raise tf2_py.TimeoutException(
-                    f"no buffer server offers {self.goal_service} after {limit_s} s"
+                    f"The BufferServer is not ready: nobody offers {self.goal_service} after {limit_s} s"
                 )
             system.sleep(1.0 / self.check_frequency)
 

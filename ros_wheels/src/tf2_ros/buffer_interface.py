@@ -112,6 +112,10 @@ class TransformRegistration:
 
     _functions: ClassVar[dict[type, Callable]] = {}
 
+    def print_me(self) -> None:
+        """Print what is registered."""
+        print(self._functions)
+
     def add(self, key: type, callback: Callable[[Any, TransformStamped], Any]) -> None:
         """Register the function that transforms objects of type `key`."""
         self._functions[key] = callback
