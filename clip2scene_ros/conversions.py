@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import Transform
@@ -15,8 +16,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 from clip2scene_core.data.ros_types import class_map
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
-from clip2scene_core.pointcloud2 import fields_of, label_columns, pack_into
-from clip2scene_core.types import SemanticLabels
+from clip2scene_core.pointcloud2 import fields_of, label_columns, pack_into, points_of
+from clip2scene_core.types import LidarScan, SemanticLabels
 
 LEGEND_HEIGHT_M = 1.0
 """Height of the letters of the legend."""
@@ -41,6 +42,14 @@ def labelled_cloud(
     labelled.row_step = cloud.width * labelled.point_step
     labelled.is_dense = cloud.is_dense
     return labelled
+
+
+def merged_cloud(
+    header: Header, scan: LidarScan, lidar: np.ndarray, labels: SemanticLabels, label_set: LabelSet
+) -> PointCloud2:
+    """The rows of a scan of several LiDARs with their labels and `lidar` (N,), which says whose they are."""
+    points = points_of(replace(scan, ring=None, time_offset_ns=None))
+    return cloud_of(header, points, {**label_columns(labels, label_set), "lidar": lidar})
 
 
 def cloud_of(header: Header, points: np.ndarray, columns: Mapping[str, np.ndarray]) -> PointCloud2:
