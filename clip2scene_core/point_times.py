@@ -22,7 +22,8 @@ reading is possible, it is taken; if none is, or several that differ, nothing is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -65,54 +66,64 @@ def time_offsets_ns(name: str, values: np.ndarray, stamp_ns: int) -> np.ndarray:
     0 where a point has no time: NaN or, among times since the epoch, 0. Raises DataError where the values
     cannot be the times of a scan, or may mean several things.
     """
-    values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
-    if not len(values):
-        return np.zeros(0, np.int64)
-    if values.dtype.kind == "f" and not np.isfinite(values.min() + values.max()):
-        values = np.where(np.isfinite(values), values, values.dtype.type(0))
-    unit_ns, zero_ns = _reading(name, values, stamp_ns)
-    if values.dtype.kind == "f":
-        # The difference of two float64 of today's time is exact; their product with a unit is not.
-        start = float(zero_ns // unit_ns)
-        since_start = values - start if zero_ns else values
-        offset_ns = np.rint(np.multiply(since_start, unit_ns, dtype=np.float64)).astype(np.int64)
-        offset_ns -= zero_ns - int(start) * unit_ns
-    else:
-        offset_ns = values.astype(np.int64)
-        offset_ns *= unit_ns
-        offset_ns -= zero_ns
-    if zero_ns:
-        offset_ns[values <= 0] = 0
+    floating = values.dtype.kind == "f"
+    unit = _parsed(name)[1]
+    units = [unit] if unit else ["s", "us", "ns"] if floating else ["us", "ns"]
+    times = values.astype(np.float64 if floating else np.int64)
+    if not len(times):
+        return times.astype(np.int64)
+    span = times.min().item(), times.max().item()
+    if not math.isfinite(sum(span)):
+        times[~np.isfinite(times)] = 0
+        span = times.min().item(), times.max().item()
+    spans = {0: span}
+    if values.dtype.itemsize == 8 and stamp_ns and span[1] > 0:
+        spans[stamp_ns] = span if span[0] > 0 else (times[times > 0].min().item(), span[1])
+    unit_ns, zero_ns = _reading(name, spans, units, stamp_ns)
+    unset = times <= 0 if zero_ns and span[0] <= 0 else None
+    offset_ns = _since_ns(times, unit_ns, zero_ns)
+    if unset is not None:
+        offset_ns[unset] = 0
     return offset_ns
 
 
-def _reading(name: str, values: np.ndarray, stamp_ns: int) -> tuple[int, int]:
-    """The only possible unit (ns) and zero (ns since the epoch; 0 for times after the stamp)."""
-    unit = _parsed(name)[1]
-    units = [unit] if unit else ["s", "us", "ns"] if values.dtype.kind == "f" else ["us", "ns"]
-    readings: dict[tuple[int, int], tuple[str, str]] = {}
-    for zero_ns, least, greatest in _references(values, stamp_ns):
+def _since_ns(times: np.ndarray, unit_ns: int, zero_ns: int) -> np.ndarray:
+    """(N,) int64: ns from `zero_ns` to `times`, which are used up."""
+    # The difference of two float64 of today's time is exact; their product with a unit is not.
+    start = times.dtype.type(zero_ns // unit_ns)
+    if start:
+        times -= start
+    if unit_ns != 1:
+        times *= unit_ns
+    offset_ns = times if times.dtype.kind == "i" else np.rint(times, out=times).astype(np.int64)
+    if remainder_ns := zero_ns - int(start) * unit_ns:
+        offset_ns -= remainder_ns
+    return offset_ns
+
+
+def _reading(
+    name: str, spans: Mapping[int, tuple[float, float]], units: Sequence[str], stamp_ns: int
+) -> tuple[int, int]:
+    """The only possible unit (ns) and zero (ns since the epoch; 0 for times after the stamp).
+
+    `spans` has the least and the greatest time for each zero.
+    """
+    readings: dict[tuple[int, int], str] = {}
+    for zero_ns, span in spans.items():
         for unit in units:
-            ends_ns = least * _UNITS_NS[unit] - zero_ns, greatest * _UNITS_NS[unit] - zero_ns
-            if NEAREST_NS <= max(map(abs, ends_ns)) <= FARTHEST_NS:
-                readings[_UNITS_NS[unit], zero_ns] = unit, "since the epoch" if zero_ns else "after the stamp"
+            farthest_ns = max(abs(end * _UNITS_NS[unit] - zero_ns) for end in span)
+            if NEAREST_NS <= farthest_ns <= FARTHEST_NS:
+                whence = "since the epoch" if zero_ns else "after the stamp"
+                readings[_UNITS_NS[unit], zero_ns] = f"{unit} {whence}"
     if len(readings) == 1:
         return next(iter(readings))
-    what = f"field '{name}' holds {values.min().item():.10g} to {values.max().item():.10g}"
+    what = "field '{}' holds {:.10g} to {:.10g}".format(name, *spans[0])
     if readings:
-        raise DataError(f"{what}, which may be {' or '.join(' '.join(r) for r in readings.values())}")
+        raise DataError(f"{what}, which may be {' or '.join(readings.values())}")
     raise DataError(
         f"{what}, no time of a scan in {' or '.join(units)}: its points are not "
         f"{NEAREST_NS / 1e6:g} to {FARTHEST_NS / 1e6:g} ms from the stamp {stamp_ns / NS_PER_S:.3f} s"
     )
-
-
-def _references(values: np.ndarray, stamp_ns: int) -> Iterator[tuple[int, float, float]]:
-    """What times may count from, as ns since the epoch, with the least and the greatest of such times."""
-    least, greatest = values.min().item(), values.max().item()
-    yield 0, least, greatest
-    if stamp_ns and values.dtype.itemsize == 8 and greatest > 0:
-        yield stamp_ns, least if least > 0 else values[values > 0].min().item(), greatest
 
 
 def _parsed(name: str) -> tuple[str, str | None]:

@@ -6,14 +6,13 @@ Reads any object that has the attributes of the message: rclpy's, rosbags', or a
 from __future__ import annotations
 
 import array
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, chain, count
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from clip2scene_core.errors import DataError
 from clip2scene_core.labels import LabelSet
@@ -81,19 +80,19 @@ def decode(message: PointCloud2, *, topic: str = "point cloud", timed: bool = Tr
     Intensity, ring and, if `timed`, the time of each point are found by their usual names. Times that cannot
     be understood (see point_times) are left out, with a note.
     """
-    points, stamp_ns, notes = structured(message, topic=topic), stamp_ns_of(message), []
-    time = time_field(_scalars(points.dtype)) if timed else None
+    layout = _layout_of(message, topic)
+    points, stamp_ns, notes = _structured(message, layout.dtype, topic), stamp_ns_of(message), []
     offset_ns = None
-    if time is not None:
+    if timed and layout.time is not None:
         try:
-            offset_ns = time_offsets_ns(time, points[time], stamp_ns)
+            offset_ns = time_offsets_ns(layout.time, points[layout.time], stamp_ns)
         except DataError as error:
             notes.append(f"{topic}: {error}")
     with np.errstate(over="ignore", invalid="ignore"):  # Drivers leave anything in rows without a return.
         scan = LidarScan(
-            xyz=_xyz(points),
-            intensity=_first_column(points, INTENSITY_NAMES, np.float32),
-            ring=_first_column(points, RING_NAMES, np.uint16),
+            xyz=_xyz(points, layout),
+            intensity=_column(points, layout.intensity, np.float32),
+            ring=_column(points, layout.ring, np.uint16),
             time_offset_ns=offset_ns,
             stamp_ns=stamp_ns,
             frame_id=message.header.frame_id,
@@ -114,8 +113,10 @@ def structured(message: PointCloud2, *, topic: str = "point cloud") -> np.ndarra
     copied unless rows are padded. Raises DataError, naming `topic`, where the bytes cannot be what the
     message says.
     """
-    fields = tuple(Field(f.name, f.offset, f.datatype, f.count) for f in message.fields)
-    dtype = _dtype_of(fields, message.point_step, bool(message.is_bigendian), topic)
+    return _structured(message, _layout_of(message, topic).dtype, topic)
+
+
+def _structured(message: PointCloud2, dtype: np.dtype, topic: str) -> np.ndarray:
     height, width, step = message.height, message.width, message.point_step
     data = np.frombuffer(message.data, np.uint8)
     if len(data) == height * width * step:  # packed, whatever row_step says
@@ -133,9 +134,52 @@ def structured(message: PointCloud2, *, topic: str = "point cloud") -> np.ndarra
     return np.ndarray((height, width), dtype, data, strides=(row_step, step)).reshape(-1)
 
 
-@lru_cache(maxsize=64)  # a driver never changes its layout
-def _dtype_of(fields: tuple[Field, ...], point_step: int, big_endian: bool, topic: str) -> np.dtype:
-    """The structured dtype of one point; padding has no field."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Layout:
+    """What a point consists of."""
+
+    dtype: np.dtype
+    """Structured; padding has no field."""
+    xyz: tuple[int, int] | None
+    """Offset of x and the distance from x to y to z, where these are float32 of this machine."""
+    intensity: str | None
+    ring: str | None
+    time: str | None
+
+
+def _layout_of(message: PointCloud2, topic: str) -> _Layout:
+    fields = tuple(Field(f.name, f.offset, f.datatype, f.count) for f in message.fields)
+    return _layout(fields, message.point_step, bool(message.is_bigendian), topic)
+
+
+@lru_cache(maxsize=64)  # all clouds of a driver have the same
+def _layout(fields: tuple[Field, ...], point_step: int, big_endian: bool, topic: str) -> _Layout:
+    """Raises DataError where the fields cannot be those of a cloud."""
+    columns = _columns(fields, point_step, big_endian, topic)
+    dtype = np.dtype(
+        {
+            "names": list(columns),
+            "formats": [column for column, _ in columns.values()],
+            "offsets": [offset for _, offset in columns.values()],
+            "itemsize": point_step,
+        }
+    )
+    x, y, z = (columns[name][1] for name in "xyz")
+    evenly = y - x == z - y and all(dtype[name] == np.float32 for name in "xyz")
+    scalars = [name for name, (column, _) in columns.items() if not column.shape]
+    return _Layout(
+        dtype=dtype,
+        xyz=(x, y - x) if evenly else None,
+        intensity=_first(scalars, INTENSITY_NAMES),
+        ring=_first(scalars, RING_NAMES),
+        time=time_field(scalars),
+    )
+
+
+def _columns(
+    fields: tuple[Field, ...], point_step: int, big_endian: bool, topic: str
+) -> dict[str, tuple[np.dtype, int]]:
+    """Type and offset of each field, by its name."""
     order = ">" if big_endian else "<"
     columns: dict[str, tuple[np.dtype, int]] = {}
     for field in fields:
@@ -160,14 +204,7 @@ def _dtype_of(fields: tuple[Field, ...], point_step: int, big_endian: bool, topi
         raise DataError(f"{topic}: the cloud has no field {', '.join(missing)}; it has {present}")
     if vectors := [name for name in "xyz" if columns[name][0].shape]:
         raise DataError(f"{topic}: field '{vectors[0]}' must have count 1")
-    return np.dtype(
-        {
-            "names": list(columns),
-            "formats": [column for column, _ in columns.values()],
-            "offsets": [offset for _, offset in columns.values()],
-            "itemsize": point_step,
-        }
-    )
+    return columns
 
 
 def _unused(name: str, taken: Container[str]) -> str:
@@ -175,31 +212,34 @@ def _unused(name: str, taken: Container[str]) -> str:
     return next(candidate for candidate in chain([name], numbered) if candidate not in taken)
 
 
-def _scalars(dtype: np.dtype) -> list[str]:
-    """The fields with one value a point."""
-    return [name for name in dtype.names if not dtype[name].shape]
+def _first(present: Iterable[str], names: tuple[str, ...]) -> str | None:
+    """The field with the first of `names` that is present; of several in other cases of letters the first."""
+    by_name = {name.lower(): name for name in reversed(list(present))}
+    return next((by_name[name] for name in names if name in by_name), None)
 
 
-def _xyz(points: np.ndarray) -> np.ndarray:
-    """(N, 3) float32: a view of `points` where x, y, z are float32 at even distances, else a copy."""
-    x, y, z = (points.dtype.fields[name][1] for name in "xyz")
-    if y - x == z - y and all(points.dtype[name] == np.float32 for name in "xyz"):
-        return as_strided(points["x"], (len(points), 3), (points.itemsize, y - x), writeable=False)
-    xyz = np.empty((len(points), 3), np.float32)
-    for column, name in enumerate("xyz"):
-        xyz[:, column] = points[name]
+def _xyz(points: np.ndarray, layout: _Layout) -> np.ndarray:
+    """(N, 3) float32: a view of `points` where that can be, else a copy."""
+    count = len(points)
+    if layout.xyz is not None and count:
+        first, apart = layout.xyz
+        strides = points.itemsize, apart
+        xyz = np.ndarray((count, 3), np.float32, points.view(np.uint8), first, strides)
+    else:
+        xyz = np.empty((count, 3), np.float32)
+        for column, name in enumerate("xyz"):
+            xyz[:, column] = points[name]
+    xyz.flags.writeable = False
     return xyz
 
 
-def _first_column(points: np.ndarray, names: tuple[str, ...], dtype: type) -> np.ndarray | None:
-    """(N,) column with the first of `names` that occurs, a view of `points` where that has the dtype."""
-    by_name = {name.lower(): name for name in reversed(_scalars(points.dtype))}
-    for name in names:
-        if name in by_name:
-            column = points[by_name[name]].astype(dtype, copy=False)
-            column.flags.writeable = False
-            return column
-    return None
+def _column(points: np.ndarray, name: str | None, dtype: type) -> np.ndarray | None:
+    """(N,) a view of `points` where the field has the dtype, else a copy; None without a name."""
+    if name is None:
+        return None
+    column = points[name].astype(dtype, copy=False)
+    column.flags.writeable = False
+    return column
 
 
 def append_columns(points: np.ndarray, **columns: np.ndarray) -> np.ndarray:
