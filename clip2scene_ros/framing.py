@@ -93,8 +93,9 @@ class Framer:
             with stages("deskew"):
                 scan, others = self._without_motion(scan, others, deadline_s, notes)
         with stages("transforms"):
-            needed = bool(seen or others)
-            world, world_from_lidar, more_notes = self._pose(scan, needed=needed, deadline_s=deadline_s)
+            world, world_from_lidar, more_notes = self._pose(
+                scan, needed=bool(seen), wanted=bool(seen or others), deadline_s=deadline_s
+            )
             world_from_camera = {
                 name: self._transforms.lookup(world, image.frame_id, image.stamp_ns, deadline_s=deadline_s)
                 @ calibration.frame_from_camera
@@ -132,26 +133,30 @@ class Framer:
             notes += [f"LiDAR '{name}': {note}" if name else note for note in more]
         return still.pop(""), still
 
-    def _pose(self, scan: LidarScan, *, needed: bool, deadline_s: float) -> tuple[str, SE3, list[str]]:
+    def _pose(
+        self, scan: LidarScan, *, needed: bool, wanted: bool, deadline_s: float
+    ) -> tuple[str, SE3, list[str]]:
         """The frame that serves as world, `world_from_lidar`, and notes.
 
         Sweeps need the fixed frame. Images and other LiDARs do with the calibration between the sensors where
-        there is no fixed frame. A lone scan needs no transform, but a broken TF tree is worth a note.
+        there is no fixed frame, LiDARs even where its transforms do not come. A lone scan needs no transform,
+        but a broken TF tree is worth a note.
         """
         fixed, lidar = self._fixed_frame, scan.frame_id
         if self._sweep_count:
             return fixed, self._transforms.lookup(fixed, lidar, scan.stamp_ns, deadline_s=deadline_s), []
         if not self._transforms.knows(fixed):
             note = f"unknown frame '{fixed}' (fixed_frame): ego motion between sensors is ignored"
-            return lidar, SE3.identity(), [note] if needed else []
+            return lidar, SE3.identity(), [note] if wanted else []
         try:
-            pose = self._transforms.lookup(fixed, lidar, scan.stamp_ns, wait=needed, deadline_s=deadline_s)
+            pose = self._transforms.lookup(fixed, lidar, scan.stamp_ns, wait=wanted, deadline_s=deadline_s)
             return fixed, pose, []
         except TransformError as error:
             if needed:
                 raise
             late = error.failure is Failure.IN_THE_FUTURE and error.ahead_s <= self._tolerance_s
-            return lidar, SE3.identity(), [] if late else [f"labelled without ego motion: {error}"]
+            quiet = late and not wanted
+            return lidar, SE3.identity(), [] if quiet else [f"labelled without ego motion: {error}"]
 
     def _seen(self, images: Mapping[str, Any]) -> tuple[dict[str, Seen], list[str]]:
         seen, notes = {}, []

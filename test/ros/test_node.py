@@ -348,6 +348,16 @@ def test_scans_of_other_lidars_are_labelled_together_in_the_frame_of_the_main_on
     assert (answer.height, answer.width, answer.header) == (1, 5, sent.header)
 
 
+def test_other_lidars_do_with_the_calibration_where_the_motion_is_unknown(bench) -> None:
+    made = bench(lidars=["left"], tf_timeout_ms=50.0)
+    made.robot.tf_static.publish(TFMessage(transforms=[link("lidar", "left", x_m=2.0)]))
+    moving(made, 100, 101)
+    made.robot.wait(lambda: made.node._framer._transforms.knows("left"), "the calibration")
+    another(made, cloud((3, 0, 1), time_s=110.0, frame_id="left"))
+    np.testing.assert_array_equal(made.label(cloud((5, 0, 1), time_s=110.0))["x"], [5, 5])
+    made.expect_problem("labelled without ego motion: no transform from 'lidar' to 'odom'")
+
+
 @pytest.mark.parametrize(
     ("message", "text"),
     [
