@@ -5,12 +5,18 @@ Reads any object that has the attributes of the message: rclpy's, rosbags', or a
 
 from __future__ import annotations
 
+import array
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, chain, count
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from clip2scene_core.errors import DataError
 from clip2scene_core.labels import LabelSet
+from clip2scene_core.point_times import time_field, time_offsets_ns
 from clip2scene_core.stamps import stamp_ns_of
 from clip2scene_core.types import LidarScan, SemanticLabels
 
@@ -31,20 +37,7 @@ DATATYPES: dict[int, np.dtype] = {
 
 INTENSITY_NAMES = ("intensity", "i", "intensities", "reflectivity", "reflectance", "remission", "signal")
 RING_NAMES = ("ring", "channel", "line", "laser_id", "beam", "row")
-TIME_NAMES = (
-    "t",
-    "time",
-    "timestamp",
-    "time_stamp",
-    "offset_time",
-    "time_offset",
-    "timeoffset",
-    "timestamps",
-)
 """Names that drivers give these columns, best first; compared in lower case."""
-
-LONGEST_SCAN_NS = 10_000_000_000
-"""A per-point time beyond this is absolute, not relative to the scan's stamp."""
 
 
 class Field(NamedTuple):
@@ -69,16 +62,65 @@ class PointCloud2(Protocol):
     data: object
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DecodedCloud:
+    """What a message holds."""
+
+    points: np.ndarray
+    """(N,) structured, all fields, in the memory of the message; see `structured`."""
+    scan: LidarScan
+    """Where the message has them so, its columns lie in the memory of the message too, read-only."""
+    notes: tuple[str, ...]
+    """One line for each thing in the message that has no meaning."""
+
+
+def decode(message: PointCloud2, *, topic: str = "point cloud", timed: bool = True) -> DecodedCloud:
+    """The points of a message, row for row; NaN points stay. Raises DataError as `structured` does.
+
+    Intensity, ring and, if `timed`, the time of each point are found by their usual names. Times that cannot
+    be understood (see point_times) are left out, with a note.
+    """
+    layout = _layout_of(message, topic)
+    points, stamp_ns, notes = _structured(message, layout.dtype, topic), stamp_ns_of(message), []
+    offset_ns = None
+    if timed and layout.time is not None:
+        try:
+            offset_ns = time_offsets_ns(layout.time, points[layout.time], stamp_ns)
+        except DataError as error:
+            notes.append(f"{topic}: {error}")
+    with np.errstate(over="ignore", invalid="ignore"):  # Drivers leave anything in rows without a return.
+        scan = LidarScan(
+            xyz=_xyz(points, layout),
+            intensity=_column(points, layout.intensity, np.float32),
+            ring=_column(points, layout.ring, np.uint16),
+            time_offset_ns=offset_ns,
+            stamp_ns=stamp_ns,
+            frame_id=message.header.frame_id,
+        )
+    return DecodedCloud(points=points, scan=scan, notes=tuple(notes))
+
+
+def scan_from(message: PointCloud2, *, topic: str = "point cloud") -> LidarScan:
+    """The scan that `decode` finds in a message."""
+    return decode(message, topic=topic).scan
+
+
 def structured(message: PointCloud2, *, topic: str = "point cloud") -> np.ndarray:
     """(N,) view of the message's bytes, one field per PointField, in the byte order of the message.
 
-    Organised clouds are read row by row; fields with count > 1 are sub-arrays. Nothing is copied
-    unless rows are padded. Raises DataError, naming `topic`, where the bytes cannot be what the
+    Organised clouds are read row by row; fields with count > 1 are sub-arrays. Of several fields with one
+    name the first has it, the others become name_2, name_3; a field without a name is padding. Nothing is
+    copied unless rows are padded. Raises DataError, naming `topic`, where the bytes cannot be what the
     message says.
     """
-    dtype = _dtype_of(message, topic)
+    return _structured(message, _layout_of(message, topic).dtype, topic)
+
+
+def _structured(message: PointCloud2, dtype: np.dtype, topic: str) -> np.ndarray:
     height, width, step = message.height, message.width, message.point_step
     data = np.frombuffer(message.data, np.uint8)
+    if len(data) == height * width * step:  # packed, whatever row_step says
+        return data.view(dtype)
     row_step = message.row_step if height > 1 else max(message.row_step, width * step)
     if row_step < width * step:
         raise DataError(f"{topic}: row_step {row_step} is less than width {width} x point_step {step}")
@@ -89,16 +131,58 @@ def structured(message: PointCloud2, *, topic: str = "point cloud") -> np.ndarra
             f"{topic}: {what} holds {len(data)} bytes, but {height} x {width} points of {step} bytes "
             f"with row_step {message.row_step} take {needed}"
         )
-    if row_step == width * step:
-        return data[:needed].view(dtype)
     return np.ndarray((height, width), dtype, data, strides=(row_step, step)).reshape(-1)
 
 
-def _dtype_of(message: PointCloud2, topic: str) -> np.dtype:
-    """The structured dtype of one point; padding has no field."""
-    order = ">" if message.is_bigendian else "<"
-    fields: dict[str, tuple[np.dtype | tuple, int]] = {}
-    for field in message.fields:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Layout:
+    """What a point consists of."""
+
+    dtype: np.dtype
+    """Structured; padding has no field."""
+    xyz: tuple[int, int] | None
+    """Offset of x and the distance from x to y to z, where these are float32 of this machine."""
+    intensity: str | None
+    ring: str | None
+    time: str | None
+
+
+def _layout_of(message: PointCloud2, topic: str) -> _Layout:
+    fields = tuple(Field(f.name, f.offset, f.datatype, f.count) for f in message.fields)
+    return _layout(fields, message.point_step, bool(message.is_bigendian), topic)
+
+
+@lru_cache(maxsize=64)  # all clouds of a driver have the same
+def _layout(fields: tuple[Field, ...], point_step: int, big_endian: bool, topic: str) -> _Layout:
+    """Raises DataError where the fields cannot be those of a cloud."""
+    columns = _columns(fields, point_step, big_endian, topic)
+    dtype = np.dtype(
+        {
+            "names": list(columns),
+            "formats": [column for column, _ in columns.values()],
+            "offsets": [offset for _, offset in columns.values()],
+            "itemsize": point_step,
+        }
+    )
+    x, y, z = (columns[name][1] for name in "xyz")
+    evenly = y - x == z - y and all(dtype[name] == np.float32 for name in "xyz")
+    scalars = [name for name, (column, _) in columns.items() if not column.shape]
+    return _Layout(
+        dtype=dtype,
+        xyz=(x, y - x) if evenly else None,
+        intensity=_first(scalars, INTENSITY_NAMES),
+        ring=_first(scalars, RING_NAMES),
+        time=time_field(scalars),
+    )
+
+
+def _columns(
+    fields: tuple[Field, ...], point_step: int, big_endian: bool, topic: str
+) -> dict[str, tuple[np.dtype, int]]:
+    """Type and offset of each field, by its name."""
+    order = ">" if big_endian else "<"
+    columns: dict[str, tuple[np.dtype, int]] = {}
+    for field in fields:
         if field.name in ("", "_"):
             continue
         if field.datatype not in DATATYPES:
@@ -106,132 +190,115 @@ def _dtype_of(message: PointCloud2, topic: str) -> np.dtype:
                 f"{topic}: field '{field.name}' has unknown datatype {field.datatype}; "
                 f"known are 1 to {max(DATATYPES)}"
             )
-        if field.name in fields:
-            raise DataError(f"{topic}: field '{field.name}' occurs twice")
         scalar = DATATYPES[field.datatype].newbyteorder(order)
-        count = max(field.count, 1)  # Drivers older than the `count` of PointField leave it at 0.
-        end = field.offset + count * scalar.itemsize
-        if end > message.point_step:
+        values = max(field.count, 1)  # Drivers older than the `count` of PointField leave it at 0.
+        end = field.offset + values * scalar.itemsize
+        if end > point_step:
             raise DataError(
-                f"{topic}: field '{field.name}' ends at byte {end}, beyond point_step {message.point_step}"
+                f"{topic}: field '{field.name}' ends at byte {end}, beyond point_step {point_step}"
             )
-        fields[field.name] = (scalar if count == 1 else np.dtype((scalar, (count,))), field.offset)
-    if missing := [name for name in "xyz" if name not in fields]:
-        present = ", ".join(fields) or "none"
+        column = scalar if values == 1 else np.dtype((scalar, (values,)))
+        columns[_unused(field.name, columns)] = column, field.offset
+    if missing := [name for name in "xyz" if name not in columns]:
+        present = ", ".join(columns) or "none"
         raise DataError(f"{topic}: the cloud has no field {', '.join(missing)}; it has {present}")
-    if vectors := [name for name in "xyz" if fields[name][0].shape]:
+    if vectors := [name for name in "xyz" if columns[name][0].shape]:
         raise DataError(f"{topic}: field '{vectors[0]}' must have count 1")
-    return np.dtype(
-        {
-            "names": list(fields),
-            "formats": [dtype for dtype, _ in fields.values()],
-            "offsets": [offset for _, offset in fields.values()],
-            "itemsize": message.point_step,
-        }
-    )
+    return columns
 
 
-def scan_from(message: PointCloud2, *, topic: str = "point cloud") -> LidarScan:
-    """The scan in a message, row for row; NaN points stay. Raises DataError as `structured` does.
+def _unused(name: str, taken: Container[str]) -> str:
+    numbered = (f"{name}_{number}" for number in count(2))
+    return next(candidate for candidate in chain([name], numbered) if candidate not in taken)
 
-    Intensity, ring and time are found by their usual names. Time may be relative to the stamp or
-    absolute, integers in nanoseconds, floats in seconds (or, beyond 1e14, nanoseconds); a clock
-    that is not the stamp's counts from the first return.
-    """
-    points = structured(message, topic=topic)
-    stamp_ns = stamp_ns_of(message)
-    xyz = np.empty((len(points), 3), np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):  # Drivers leave anything in rows without a return.
+
+def _first(present: Iterable[str], names: tuple[str, ...]) -> str | None:
+    """The field with the first of `names` that is present; of several in other cases of letters the first."""
+    by_name = {name.lower(): name for name in reversed(list(present))}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def _xyz(points: np.ndarray, layout: _Layout) -> np.ndarray:
+    """(N, 3) float32: a view of `points` where that can be, else a copy."""
+    count = len(points)
+    if layout.xyz is not None and count:
+        first, apart = layout.xyz
+        strides = points.itemsize, apart
+        xyz = np.ndarray((count, 3), np.float32, points.view(np.uint8), first, strides)
+    else:
+        xyz = np.empty((count, 3), np.float32)
         for column, name in enumerate("xyz"):
             xyz[:, column] = points[name]
-        intensity = _first_column(points, INTENSITY_NAMES, np.float32)
-        ring = _first_column(points, RING_NAMES, np.uint16)
-    time = _first_column(points, TIME_NAMES)
-    return LidarScan(
-        xyz=xyz,
-        intensity=intensity,
-        ring=ring,
-        time_offset_ns=None if time is None else _time_offset_ns(time, stamp_ns),
-        stamp_ns=stamp_ns,
-        frame_id=message.header.frame_id,
-    )
+    xyz.flags.writeable = False
+    return xyz
 
 
-def _first_column(points: np.ndarray, names: tuple[str, ...], dtype: type | None = None) -> np.ndarray | None:
-    """(N,) copy of the column with the first of `names` that occurs; columns with count > 1 do not."""
-    by_name = {name.lower(): name for name in points.dtype.names if not points.dtype[name].shape}
-    for name in names:
-        if name in by_name:
-            column = points[by_name[name]]
-            return column.astype(dtype or column.dtype)
-    return None
-
-
-def _time_offset_ns(time: np.ndarray, stamp_ns: int) -> np.ndarray:
-    """(N,) int64: per-point time relative to the stamp; 0 where it is not finite."""
-    if time.dtype.kind == "f":
-        finite = np.isfinite(time)
-        seconds = time.astype(np.float64) if finite.all() else np.where(finite, time, 0.0).astype(np.float64)
-        in_nanoseconds = _largest(seconds) > 1e14
-        offset_ns = np.rint(seconds if in_nanoseconds else seconds * 1e9).astype(np.int64)
-    else:
-        offset_ns = time.astype(np.int64)
-    if _largest(offset_ns) <= LONGEST_SCAN_NS:
-        return offset_ns
-    known = offset_ns != 0
-    since_stamp = np.where(known, offset_ns - stamp_ns, 0)
-    if _largest(since_stamp) <= LONGEST_SCAN_NS:
-        return since_stamp
-    return np.where(known, offset_ns - offset_ns[known].min(), 0)
-
-
-def _largest(values: np.ndarray) -> float:
-    """The largest absolute value, 0 for none; without a temporary array."""
-    return max(values.max(initial=0), -values.min(initial=0))
+def _column(points: np.ndarray, name: str | None, dtype: type) -> np.ndarray | None:
+    """(N,) a view of `points` where the field has the dtype, else a copy; None without a name."""
+    if name is None:
+        return None
+    column = points[name].astype(dtype, copy=False)
+    column.flags.writeable = False
+    return column
 
 
 def append_columns(points: np.ndarray, **columns: np.ndarray) -> np.ndarray:
     """A copy of `points` (N,) in the machine's byte order with more columns (each (N,)) at its end.
 
-    The first bytes of every point stay as they are, padding too, so that readers that rely on
-    offsets still work. A column that `points` already has is replaced.
+    The first bytes of every point stay as they are, padding too, so that readers that rely on offsets
+    still work. A column that `points` already has is replaced.
     """
-    native = points.dtype.newbyteorder("=")
-    kept = [name for name in native.names if name not in columns]
-    offsets = [native.fields[name][1] for name in kept]
-    step = native.itemsize
-    for column in columns.values():
-        offsets.append(step)
-        step += column.dtype.itemsize
-    dtype = np.dtype(
+    return pack_into(array.array("B"), points, columns)
+
+
+def pack_into(data: array.array[int], points: np.ndarray, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What `append_columns` returns, in the memory of `data`, which has to be empty: that of a message."""
+    dtype = _extended(points.dtype.newbyteorder("="), columns)
+    data.append(0)
+    data *= len(points) * dtype.itemsize
+    packed = np.frombuffer(data, dtype)
+    # Whole points at once: field by field takes ten times as long.
+    raw = np.dtype((np.void, points.itemsize))
+    np.ndarray(len(points), raw, data, strides=(dtype.itemsize,))[:] = points.view(raw)
+    if not points.dtype.isnative:
+        for name in points.dtype.names:
+            if name not in columns:
+                packed[name] = points[name]
+    for name, column in columns.items():
+        packed[name] = column
+    return packed
+
+
+def _extended(dtype: np.dtype, columns: Mapping[str, np.ndarray]) -> np.dtype:
+    """The structured dtype with these columns in place of its own of those names, and at its end."""
+    kept = [name for name in dtype.names if name not in columns]
+    added = [column.dtype.newbyteorder("=") for column in columns.values()]
+    ends = list(accumulate((column.itemsize for column in added), initial=dtype.itemsize))
+    return np.dtype(
         {
             "names": [*kept, *columns],
-            "formats": [
-                *(native[name] for name in kept),
-                *(c.dtype.newbyteorder("=") for c in columns.values()),
-            ],
-            "offsets": offsets,
-            "itemsize": step,
+            "formats": [*(dtype[name] for name in kept), *added],
+            "offsets": [*(dtype.fields[name][1] for name in kept), *ends[:-1]],
+            "itemsize": ends[-1],
         }
     )
-    source = np.ascontiguousarray(points.astype(native, copy=False))
-    rows = np.empty((len(points), step), np.uint8)
-    rows[:, : native.itemsize] = source.view(np.uint8).reshape(len(points), native.itemsize)
-    extended = rows.reshape(-1).view(dtype)
-    for name, column in columns.items():
-        extended[name] = column
-    return extended
 
 
 def append_labels(points: np.ndarray, labels: SemanticLabels, label_set: LabelSet) -> np.ndarray:
-    """`points` (N,) with `label` (uint8, or uint16 where ids need it); predictions also with
-    `probability` float32 and `rgb`, the colours of the classes."""
+    """`points` (N,) with the columns of their labels."""
+    return append_columns(points, **label_columns(labels, label_set))
+
+
+def label_columns(labels: SemanticLabels, label_set: LabelSet) -> dict[str, np.ndarray]:
+    """`label` (uint8, or uint16 where ids need it); of predictions also `probability` float32 and `rgb`,
+    the colours of the classes."""
     largest = max(label_set.ignore_id, int(label_set.ids.max()))
     columns = {"label": labels.class_id.astype(np.uint8 if largest <= 255 else np.uint16)}
     if labels.probability is not None:
-        columns["probability"] = labels.probability.astype(np.float32)
-        columns["rgb"] = pack_rgb(label_set.palette()[labels.class_id])
-    return append_columns(points, **columns)
+        columns["probability"] = labels.probability.astype(np.float32, copy=False)
+        used = labels.class_id.max(initial=0) + 1  # of 65536 colours: packing them all would take longer
+        columns["rgb"] = pack_rgb(label_set.palette()[:used])[labels.class_id]
+    return columns
 
 
 def fields_of(dtype: np.dtype) -> tuple[Field, ...]:
@@ -260,11 +327,13 @@ def points_of(scan: LidarScan) -> np.ndarray:
 
     Raises DataError where a time is farther from the stamp than the 2.1 s that int32 holds.
     """
-    if scan.time_offset_ns is not None and (farthest_ns := _largest(scan.time_offset_ns)) >= 2**31:
-        raise DataError(
-            f"scan at {scan.stamp_ns} ns has a point {farthest_ns / 1e9:.1f} s from its stamp: "
-            "a time of another clock?"
-        )
+    if scan.time_offset_ns is not None:
+        farthest_ns = np.abs(scan.time_offset_ns).max(initial=0)
+        if farthest_ns >= 2**31:
+            raise DataError(
+                f"scan at {scan.stamp_ns} ns has a point {farthest_ns / 1e9:.1f} s from its stamp: "
+                "a time of another clock?"
+            )
     columns = {
         "intensity": (scan.intensity, "<f4"),
         "ring": (scan.ring, "<u2"),

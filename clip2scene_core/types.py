@@ -27,7 +27,8 @@ class LidarScan:
     ring: np.ndarray | None = None
     """(N,) uint16, index of the beam."""
     time_offset_ns: np.ndarray | None = None
-    """(N,) int64, time of the return relative to `stamp_ns`."""
+    """(N,) int64, time of the return relative to `stamp_ns`, at which the sensor was where `xyz` says; None
+    where that is not known, or all points are given as seen at `stamp_ns` (see deskew)."""
     stamp_ns: int
     """Time of the scan, nanoseconds since the epoch (or since the start of a simulation)."""
     frame_id: str

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import array
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import Transform
 from sensor_msgs.msg import PointCloud2, PointField
-from sensor_msgs_py import point_cloud2
 from std_msgs.msg import ColorRGBA, Header
 from vision_msgs.msg import LabelInfo, VisionClass
 from visualization_msgs.msg import Marker, MarkerArray
@@ -15,8 +16,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 from clip2scene_core.data.ros_types import class_map
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
-from clip2scene_core.pointcloud2 import append_labels, fields_of
-from clip2scene_core.types import SemanticLabels
+from clip2scene_core.pointcloud2 import fields_of, label_columns, pack_into, points_of
+from clip2scene_core.types import LidarScan, SemanticLabels
 
 LEGEND_HEIGHT_M = 1.0
 """Height of the letters of the legend."""
@@ -36,33 +37,31 @@ def labelled_cloud(
     `points` (N,) are those of `cloud` as clip2scene_core.pointcloud2.structured gives them. Header,
     height, width, order of rows and fields stay; fields of those three names are replaced.
     """
-    rows = append_labels(points, labels, label_set)
-    fields = [
-        PointField(name=field.name, offset=field.offset, datatype=field.datatype, count=field.count)
-        for field in fields_of(rows.dtype)
-    ]
-    if len(rows) == 0:
-        return _empty_cloud(cloud, fields, rows.itemsize)
-    # sensor_msgs_py refuses datatypes that are newer than it; their bytes stay where they are all the same.
-    known = [field for field in fields if field.datatype <= PointField.FLOAT64]
-    labelled = point_cloud2.create_cloud(
-        cloud.header, known, rows.view(point_cloud2.dtype_from_fields(known))
-    )
-    labelled.fields = fields
-    return _shaped_like(cloud, labelled)
-
-
-def _empty_cloud(cloud: PointCloud2, fields: list[PointField], point_step: int) -> PointCloud2:
-    """create_cloud cannot make a cloud without points."""
-    empty = PointCloud2(header=cloud.header, fields=fields, point_step=point_step, data=array.array("B"))
-    return _shaped_like(cloud, empty)
-
-
-def _shaped_like(cloud: PointCloud2, labelled: PointCloud2) -> PointCloud2:
+    labelled = cloud_of(cloud.header, points, label_columns(labels, label_set))
     labelled.height, labelled.width = cloud.height, cloud.width
     labelled.row_step = cloud.width * labelled.point_step
     labelled.is_dense = cloud.is_dense
     return labelled
+
+
+def merged_cloud(
+    header: Header, scan: LidarScan, lidar: np.ndarray, labels: SemanticLabels, label_set: LabelSet
+) -> PointCloud2:
+    """The rows of a scan of several LiDARs with their labels and `lidar` (N,), which says whose they are."""
+    points = points_of(replace(scan, ring=None, time_offset_ns=None))
+    return cloud_of(header, points, {**label_columns(labels, label_set), "lidar": lidar})
+
+
+def cloud_of(header: Header, points: np.ndarray, columns: Mapping[str, np.ndarray]) -> PointCloud2:
+    """The message that sensor_msgs_py's create_cloud makes of points (N,) with more columns.
+
+    The bytes are written in the message's own memory, once; rclpy would copy an array that it is given.
+    """
+    cloud = PointCloud2(header=header, height=1, width=len(points), is_bigendian=sys.byteorder == "big")
+    packed = pack_into(cloud.data, points, columns)
+    cloud.fields = [PointField(**field._asdict()) for field in fields_of(packed.dtype)]
+    cloud.point_step, cloud.row_step = packed.itemsize, packed.nbytes
+    return cloud
 
 
 def label_info(label_set: LabelSet, header: Header) -> LabelInfo:

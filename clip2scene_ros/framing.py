@@ -1,4 +1,4 @@
-"""From a scan and the image messages of its time to a Frame: calibration and ego motion come from TF."""
+"""From scans and the image messages of their time to a Frame: calibration and ego motion come from TF."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from clip2scene_core.camera_info import CameraCalibration, calibration_from_info
@@ -15,6 +16,7 @@ from clip2scene_core.images import compressed_rgb, image_rgb
 from clip2scene_core.inference import StageTimer
 from clip2scene_core.stamps import NS_PER_S, stamp_ns_of
 from clip2scene_core.types import CameraImage, Frame, LidarScan
+from clip2scene_ros.lidars import together, without_motion
 from clip2scene_ros.sweeps import SweepBuffer
 from clip2scene_ros.transforms import Failure, TransformError, Transforms
 
@@ -24,6 +26,8 @@ class Framed:
     """A frame and what is missing from it, one line each."""
 
     frame: Frame
+    lidar: np.ndarray
+    """(N,) uint8: which LiDAR each row of the scan is from; see lidars.Together."""
     notes: tuple[str, ...]
 
 
@@ -44,17 +48,19 @@ class Framer:
         fixed_frame: str,
         cameras: Sequence[str] = (),
         rectified: Collection[str] = (),
+        lidars: Sequence[str] = (),
         sweeps: int = 0,
         sweep_age_s: float = 2.0,
         tolerance_s: float = 0.1,
     ) -> None:
-        """`rectified`: the cameras whose images are rectified. `tolerance_s`: how late transforms may be that
-        nothing depends on, before it is worth a note.
+        """`rectified`: the cameras whose images are rectified. `lidars`: those beside the main one.
+        `tolerance_s`: how late transforms may be that nothing depends on, before it is worth a note.
         """
         self._transforms = transforms
         self._fixed_frame = fixed_frame
         self._cameras = tuple(cameras)
         self._rectified = frozenset(rectified)
+        self._lidars = tuple(lidars)
         self._tolerance_s = tolerance_s
         self._camera_infos: dict[str, CameraInfo] = {}
         self._sweep_count = sweeps
@@ -64,51 +70,93 @@ class Framer:
         """Use this calibration for the images of `camera` from now on."""
         self._camera_infos[camera] = info
 
-    def frame(self, scan: LidarScan, images: Mapping[str, Any], stages: StageTimer) -> Framed:
-        """A camera whose image or model is unusable is left out, with a note.
+    def frame(
+        self,
+        scan: LidarScan,
+        images: Mapping[str, Any],
+        stages: StageTimer,
+        *,
+        others: Mapping[str, LidarScan] | None = None,
+    ) -> Framed:
+        """`others` are scans of the LiDARs beside the main one, by name; they become part of the scan.
 
-        Raises TransformError where a transform is missing that the sweeps or an image need.
+        Scans whose points have times are freed of the motion during them. An image, a LiDAR or a motion that
+        is unusable is left out, with a note. Transforms are awaited once, however many are missing.
+
+        Raises TransformError where one is missing that the sweeps or an image need.
         """
+        others = others or {}
+        deadline_s = self._transforms.deadline_s()
         with stages("images"):
             seen, notes = self._seen(images)
+        if any(s.time_offset_ns is not None for s in (scan, *others.values())):
+            with stages("deskew"):
+                scan, others = self._without_motion(scan, others, deadline_s, notes)
         with stages("transforms"):
-            world, world_from_lidar, more_notes = self._pose(scan, needed=bool(seen))
+            world, world_from_lidar, more_notes = self._pose(
+                scan, needed=bool(seen), wanted=bool(seen or others), deadline_s=deadline_s
+            )
             world_from_camera = {
-                name: self._transforms.lookup(world, image.frame_id, image.stamp_ns)
+                name: self._transforms.lookup(world, image.frame_id, image.stamp_ns, deadline_s=deadline_s)
                 @ calibration.frame_from_camera
                 for name, (image, calibration) in seen.items()
             }
-        sweeps, poses = self._sweeps.before(scan)
-        self._sweeps.add(scan, world_from_lidar)
+            merged = together(
+                scan,
+                others,
+                self._lidars,
+                self._transforms,
+                world=world,
+                world_from_lidar=world_from_lidar,
+                deadline_s=deadline_s,
+            )
+        sweeps, poses = self._sweeps.before(merged.scan)
+        self._sweeps.add(merged.scan, world_from_lidar)
         frame = Frame(
-            scan=scan,
+            scan=merged.scan,
             world_from_lidar=world_from_lidar,
             sweeps=sweeps,
             sweeps_world_from_lidar=poses,
             images={name: image for name, (image, _) in seen.items()},
             world_from_camera=world_from_camera,
         )
-        return Framed(frame=frame, notes=(*_stamp_notes(scan), *notes, *more_notes))
+        notes = (*_stamp_notes(scan), *notes, *more_notes, *merged.notes)
+        return Framed(frame=frame, lidar=merged.lidar, notes=notes)
 
-    def _pose(self, scan: LidarScan, *, needed: bool) -> tuple[str, SE3, list[str]]:
+    def _without_motion(
+        self, scan: LidarScan, others: Mapping[str, LidarScan], deadline_s: float, notes: list[str]
+    ) -> tuple[LidarScan, dict[str, LidarScan]]:
+        """Both free of the motion during them; `notes` grows."""
+        still = {}
+        for name, moving in {"": scan, **others}.items():
+            still[name], more = without_motion(moving, self._transforms, self._fixed_frame, deadline_s)
+            notes += [f"LiDAR '{name}': {note}" if name else note for note in more]
+        return still.pop(""), still
+
+    def _pose(
+        self, scan: LidarScan, *, needed: bool, wanted: bool, deadline_s: float
+    ) -> tuple[str, SE3, list[str]]:
         """The frame that serves as world, `world_from_lidar`, and notes.
 
-        Sweeps need the fixed frame. Images alone do with the calibration between the sensors where
-        there is no fixed frame. A lone scan needs no transform, but a broken TF tree is worth a note.
+        Sweeps need the fixed frame. Images and other LiDARs do with the calibration between the sensors where
+        there is no fixed frame, LiDARs even where its transforms do not come. A lone scan needs no transform,
+        but a broken TF tree is worth a note.
         """
         fixed, lidar = self._fixed_frame, scan.frame_id
         if self._sweep_count:
-            return fixed, self._transforms.lookup(fixed, lidar, scan.stamp_ns), []
+            return fixed, self._transforms.lookup(fixed, lidar, scan.stamp_ns, deadline_s=deadline_s), []
         if not self._transforms.knows(fixed):
-            note = f"unknown frame '{fixed}' (fixed_frame): ego motion between scan and images is ignored"
-            return lidar, SE3.identity(), [note] if needed else []
+            note = f"unknown frame '{fixed}' (fixed_frame): ego motion between sensors is ignored"
+            return lidar, SE3.identity(), [note] if wanted else []
         try:
-            return fixed, self._transforms.lookup(fixed, lidar, scan.stamp_ns, wait=needed), []
+            pose = self._transforms.lookup(fixed, lidar, scan.stamp_ns, wait=wanted, deadline_s=deadline_s)
+            return fixed, pose, []
         except TransformError as error:
             if needed:
                 raise
             late = error.failure is Failure.IN_THE_FUTURE and error.ahead_s <= self._tolerance_s
-            return lidar, SE3.identity(), [] if late else [f"labelled without ego motion: {error}"]
+            quiet = late and not wanted
+            return lidar, SE3.identity(), [] if quiet else [f"labelled without ego motion: {error}"]
 
     def _seen(self, images: Mapping[str, Any]) -> tuple[dict[str, Seen], list[str]]:
         seen, notes = {}, []

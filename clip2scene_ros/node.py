@@ -30,15 +30,15 @@ from visualization_msgs.msg import MarkerArray
 
 from clip2scene_core.camera_info import is_rectified
 from clip2scene_core.config import InferenceConfig
-from clip2scene_core.errors import Clip2SceneError
+from clip2scene_core.errors import Clip2SceneError, DataError
 from clip2scene_core.inference import SemanticSegmenter, StageTimer
-from clip2scene_core.pointcloud2 import scan_from, structured
+from clip2scene_core.pointcloud2 import DecodedCloud, decode
 from clip2scene_core.types import LidarScan
 from clip2scene_ros import parameters
-from clip2scene_ros.conversions import label_info, labelled_cloud, legend
+from clip2scene_ros.conversions import label_info, labelled_cloud, legend, merged_cloud
 from clip2scene_ros.diagnostics import ERROR, WARN, Diagnostics
 from clip2scene_ros.framing import Framer
-from clip2scene_ros.synchronizer import LidarTriggeredSynchronizer
+from clip2scene_ros.synchronizer import Companions, LidarTriggeredSynchronizer
 from clip2scene_ros.transforms import RestartableBuffer, Transforms
 from clip2scene_ros.worker import NewestOnlyWorker
 
@@ -51,10 +51,12 @@ _LOG_PERIOD_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A scan with its images, as they arrived."""
+    """A scan with what other sensors saw, as it arrived."""
 
     cloud: PointCloud2
     images: dict[str, Any]
+    others: dict[str, PointCloud2]
+    """Of the LiDARs beside the main one."""
     arrived_s: float
 
 
@@ -105,6 +107,7 @@ class SegmentNode(Node):
             fixed_frame=config.fixed_frame,
             cameras=config.cameras,
             rectified=self._rectified_cameras(),
+            lidars=config.lidars,
             sweeps=sweeps,
             sweep_age_s=config.sweep_age_s,
             tolerance_s=config.tf_timeout_ms / 1e3,
@@ -142,39 +145,66 @@ class SegmentNode(Node):
             info = Subscriber(self, CameraInfo, f"~/input/{name}/camera_info", **options)
             info.registerCallback(self._keep_camera_info, name)
             cameras[name] = Subscriber(self, kind, self._image_topic(name), **options)
+        others = {
+            name: Subscriber(self, PointCloud2, f"~/input/{name}/points", **options)
+            for name in self._config.lidars
+        }
         lidar = Subscriber(self, PointCloud2, "~/input/points", **options)
         self._synchronizer = LidarTriggeredSynchronizer(
-            lidar, cameras, slop_ns=int(self._config.slop_ms * 1e6)
+            lidar,
+            images=Companions(cameras, slop_ns=int(self._config.slop_ms * 1e6)),
+            clouds=Companions(others, slop_ns=int(self._config.lidar_slop_ms * 1e6)),
         )
         self._synchronizer.registerCallback(self._on_scan)
 
     def _keep_camera_info(self, info: CameraInfo, camera: str) -> None:
         self._framer.keep_camera_info(camera, info)
 
-    def _on_scan(self, cloud: PointCloud2, images: dict[str, Any]) -> None:
+    def _on_scan(self, cloud: PointCloud2, images: dict[str, Any], others: dict[str, PointCloud2]) -> None:
         self._diagnostics.arrived()
         if self._labelled.get_subscription_count():
-            self._worker.submit(Job(cloud=cloud, images=images, arrived_s=time.monotonic()))
+            job = Job(cloud=cloud, images=images, others=others, arrived_s=time.monotonic())
+            self._worker.submit(job)
 
     def _label(self, job: Job) -> None:
         """In the worker's thread: one scan from message to message."""
         stages, segmenter = StageTimer(), self._segmenter
         with stages("decode"):
-            points = structured(job.cloud, topic=self._input_topic)
-            scan = scan_from(job.cloud, topic=self._input_topic)
-        framed = self._framer.frame(scan, job.images, stages)
-        for note in (*_emptiness(scan), *framed.notes):
+            main = self._decode(job.cloud, self._input_topic)
+            others, notes = self._decode_others(job.others)
+        framed = self._framer.frame(main.scan, job.images, stages, others=others)
+        for note in (*_emptiness(main.scan), *notes, *main.notes, *framed.notes):
             self._diagnostics.warned(note)
             self.get_logger().warning(note, throttle_duration_sec=_LOG_PERIOD_S)
         labels = segmenter.segment(framed.frame, stages)
         with stages("encode"):
-            labelled = labelled_cloud(job.cloud, points, labels, segmenter.label_set)
+            if self._config.lidars:
+                scan, header = framed.frame.scan, job.cloud.header
+                labelled = merged_cloud(header, scan, framed.lidar, labels, segmenter.label_set)
+            else:
+                labelled = labelled_cloud(job.cloud, main.points, labels, segmenter.label_set)
         with stages("publish"):
             self._labelled.publish(labelled)
         latency_ms = 1e3 * (time.monotonic() - job.arrived_s)
         self._latency.publish(Float64(data=latency_ms))
         self._diagnostics.published(latency_ms, stages.ms)
-        self._move_legend(scan.frame_id)
+        self._move_legend(main.scan.frame_id)
+
+    def _decode(self, cloud: PointCloud2, topic: str) -> DecodedCloud:
+        return decode(cloud, topic=topic, timed=self._config.deskew)
+
+    def _decode_others(self, clouds: dict[str, PointCloud2]) -> tuple[dict[str, LidarScan], list[str]]:
+        """The scans of the other LiDARs by name, and notes on what is odd about them."""
+        scans, notes = {}, []
+        for name, cloud in clouds.items():
+            try:
+                decoded = self._decode(cloud, f"LiDAR '{name}'")
+            except DataError as error:
+                notes.append(str(error))
+                continue
+            scans[name] = decoded.scan
+            notes += decoded.notes
+        return scans, notes
 
     def _report_failure(self, job: Job, error: Exception) -> None:
         """What the user can mend is a warning; the rest is a defect, logged with its traceback."""

@@ -47,6 +47,15 @@ class SegmentConfig:
     slop_ms: float = setting(
         50.0, "an image further than this from a scan in time is not used with it", least=0.0, most=10_000.0
     )
+    lidars: tuple[str, ...] = setting(
+        ("",), 'names of LiDARs beside the main one, each with a topic ~/input/<name>/points; [""] for none'
+    )
+    lidar_slop_ms: float = setting(
+        100.0, "a scan of these further than this from a scan in time is not used", least=0.0, most=10_000.0
+    )
+    deskew: bool = setting(
+        True, "take out the motion during a scan whose points have times; false where the driver does"
+    )
     fixed_frame: str = setting("odom", "frame in which the world stands still, for ego motion")
     tf_timeout_ms: float = setting(
         100.0, "how long a scan waits for its transforms", least=0.0, most=10_000.0
@@ -60,9 +69,12 @@ class SegmentConfig:
             raise ConfigError(f"image_transport must be {known}, got '{self.image_transport}'")
         if not self.fixed_frame:
             raise ConfigError("fixed_frame must name a frame, got ''")
-        for name in filter(None, self.cameras):
-            if not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", name, re.ASCII):
-                raise ConfigError(f"cameras: '{name}' cannot be part of a topic: letters, digits and _ can")
+        for parameter, sensors in (("cameras", self.cameras), ("lidars", self.lidars)):
+            for name in filter(None, sensors):
+                if not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", name, re.ASCII):
+                    raise ConfigError(
+                        f"{parameter}: '{name}' cannot be part of a topic: letters, digits and _ can"
+                    )
         for name in filter(None, self.rectified_cameras):
             if name not in self.cameras:
                 raise ConfigError(f"rectified_cameras: '{name}' is none of the cameras")

@@ -14,9 +14,12 @@ from tf2_ros import Buffer, TransformException
 from clip2scene_core.errors import CalibrationError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.stamps import NS_PER_S, stamp_ns_of
+from clip2scene_core.trajectory import Trajectory
 from clip2scene_ros.conversions import se3_from_transform
 
 _POLL_S = 0.002
+
+_STEP_NS = NS_PER_S // 100
 
 _TIME_JUMP_NS = NS_PER_S
 """A frame whose transforms are older than the one before by more than this is in a bag that started again."""
@@ -83,20 +86,42 @@ class Transforms:
             return False
         return True
 
-    def lookup(self, target: str, source: str, stamp_ns: int, *, wait: bool = True) -> SE3:
-        """`target_from_source` at `stamp_ns` (0: the newest there is), awaited for up to `timeout_s`.
+    def deadline_s(self) -> float:
+        """Until when (time.monotonic) to wait from now on; for several lookups that wait together."""
+        return time.monotonic() + self._timeout_s
 
-        Raises TransformError.
+    def trajectory(
+        self, target: str, source: str, first_ns: int, last_ns: int, *, deadline_s: float | None = None
+    ) -> Trajectory:
+        """`target_from_source` from one time to another, in steps of up to 10 ms; else as `lookup`."""
+        newest = self.lookup(target, source, last_ns, deadline_s=deadline_s)
+        steps = range(first_ns, last_ns, _STEP_NS)
+        earlier = [self.lookup(target, source, stamp_ns, wait=False) for stamp_ns in steps]
+        return Trajectory.from_poses([*steps, last_ns], [*earlier, newest])
+
+    def lookup(
+        self,
+        target: str,
+        source: str,
+        stamp_ns: int,
+        *,
+        wait: bool = True,
+        deadline_s: float | None = None,
+    ) -> SE3:
+        """`target_from_source` at `stamp_ns` (0: the newest there is).
+
+        What is not there yet is awaited, for `timeout_s` or until `deadline_s`. Raises TransformError.
         """
         stamp = Time(nanoseconds=stamp_ns)
-        deadline = time.monotonic() + self._timeout_s
+        if deadline_s is None:
+            deadline_s = self.deadline_s()
         while True:
             try:
                 return se3_from_transform(self._buffer.lookup_transform(target, source, stamp).transform)
             except TransformException as error:
                 failure = self._explain(target, source, stamp_ns, error)
             hopeless = failure.failure is Failure.TOO_OLD
-            if hopeless or not wait or time.monotonic() > deadline or self._stop.wait(_POLL_S):
+            if hopeless or not wait or time.monotonic() > deadline_s or self._stop.wait(_POLL_S):
                 raise failure
 
     def _explain(self, target: str, source: str, stamp_ns: int, error: TransformException) -> TransformError:

@@ -100,7 +100,7 @@ class CameraFinder:
                 f"the bag has no message on {info_topic}, the camera model of {images.topic}"
             )
         known_ns = self._pose_known_ns(images.frame_id)
-        nearest = _nearest(self._scans_ns, images.stamps_ns(), known_ns, self._slop_ms)
+        nearest = nearest_in_time(self._scans_ns, images.stamps_ns(), known_ns, self._slop_ms)
         calibration = self._calibration(images, info_topic)
         if calibration.note:
             self.notes.append(f"camera {name}: {calibration.note}")
@@ -155,7 +155,7 @@ def camera_names(image_topics: Iterable[str]) -> dict[str, str]:
     }
 
 
-def _nearest(
+def nearest_in_time(
     scans_ns: np.ndarray, images_ns: np.ndarray, coverage_ns: tuple[int, int], slop_ms: float
 ) -> np.ndarray:
     """(F,) int64: index of the image nearest to each scan; -1 where it is too far or has no pose."""

@@ -54,7 +54,7 @@ def parse_options(kind: str, root: Path | str | None, settings: Iterable[str]) -
         expected = str(known[key].annotation) if key in known else "str"
         try:
             options[key] = _typed(text.strip(), expected)
-        except ValueError as error:
+        except (ValueError, KeyError) as error:
             raise ConfigError(f"option {key} of {kind} must be of type {expected}, got '{text}'") from error
     return options
 
@@ -67,6 +67,8 @@ def _options(build: Callable[..., FrameSource]) -> list[str]:
 def _typed(text: str, expected: str) -> Any:
     if expected.startswith("Sequence"):
         return [item for part in text.strip("[]").split(",") if (item := part.strip())]
+    if expected == "bool":
+        return {"true": True, "false": False}[text.lower()]
     return {"int": int, "float": float}.get(expected, str)(text)
 
 

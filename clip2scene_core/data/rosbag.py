@@ -11,6 +11,7 @@ import numpy as np
 
 from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, read_rgb
 from clip2scene_core.data.bag_index import Stream, index_bag
+from clip2scene_core.data.bag_lidars import LidarReader
 from clip2scene_core.data.bag_reader import BagReader
 from clip2scene_core.data.calibration import read_calibration
 from clip2scene_core.data.ego_motion import MotionFinder
@@ -22,6 +23,7 @@ from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.pointcloud2 import scan_from, structured
+from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
 
 
@@ -41,11 +43,16 @@ class RosbagSource:
         label_info_topic: str | None = None,
         image_slop_ms: float = 100.0,
         sweeps: int = 0,
+        deskew: bool = True,
+        lidar_slop_ms: float = 100.0,
         progress: Progress = silent,
     ) -> None:
         """`root` is the bag's folder, or one .mcap or .db3 file. The bag is read once, to index it.
 
-        `points_topic`: default the cloud topic with most points. `cameras`: names or image topics, which
+        `points_topic`: default the cloud topic with most points. Several, with commas between them, are
+        merged by TF into scans of the first, with scans of the others up to `lidar_slop_ms` away. `deskew`
+        takes out the motion during a scan where its points have times; it has to be false where the driver,
+        or whoever recorded the bag, has done so and left the times. `cameras`: names or image topics, which
         then must be usable; None takes all that are. `fixed_frame`: default odom, map or the root of TF.
         `ego_motion` is tf, /TOPIC, kiss-icp or none; by default whichever of these first knows how the LiDAR
         moves, see MotionFinder. `progress` is told when KISS-ICP runs over the scans.
@@ -60,32 +67,36 @@ class RosbagSource:
         self._bag = BagReader(Path(root))
         self._sweeps = sweeps
         self._notes: list[str] = []
+        topics = [topic.strip() for topic in (points_topic or "").split(",") if topic.strip()]
         contents = index_bag(
             self._bag,
-            points_topic=points_topic,
+            points_topic=topics[0] if len(topics) == 1 else None,
             label_info_topic=label_info_topic,
             with_images=cameras is None or len(cameras) > 0,
         )
         if calibration:
             contents, self._notes = read_calibration(map(Path, calibration)).applied_to(contents)
         self._tf = contents.tf
-        self._scans = self._choose_scans(contents.clouds)
+        self._scans, *others = self._choose_scans(contents.clouds, topics)
         from_scans = partial(motion_from_scans, self._scan, len(self), progress=progress)
         motion = MotionFinder(contents, self._scans, fixed_frame, from_scans)
         self._motion = motion.find(ego_motion)
         self._notes += motion.notes
         self._leave_out_scans_without_pose()
+        self._lidars = LidarReader(
+            self._bag, [self._scans, *others], self._motion_of, deskew=deskew, slop_ms=lidar_slop_ms
+        )
         self.label_set = self._choose_label_set(contents.label_infos, truth_label_set)
         finder = CameraFinder(
             self._bag, contents, self._pose_known_ns, self._scans.stamps_ns(), image_slop_ms
         )
         self._cameras = finder.find(cameras)
         self.camera_names = tuple(camera.name for camera in self._cameras)
-        self.notes = (*self._notes, *finder.notes)
+        self.notes = (*self._notes, *self._lidars.notes, *finder.notes)
 
     @property
     def points_topic(self) -> str:
-        """The topic of the clouds."""
+        """The topic of the clouds, or of those of the main LiDAR."""
         return self._scans.topic
 
     @property
@@ -104,20 +115,20 @@ class RosbagSource:
     def __getitem__(self, index: int) -> Frame:
         index = range(len(self))[index]
         earlier = range(index - 1, max(index - 1 - self._sweeps, -1), -1)
-        message = self._message(index)
+        scan, points = self._lidars.read(index)
         seeing = [camera for camera in self._cameras if camera.nearest[index] >= 0]
         images = {camera.name: self._image(camera, camera.nearest[index]) for camera in seeing}
         return Frame(
-            scan=scan_from(message, topic=self._scans.topic),
+            scan=scan,
             world_from_lidar=self._pose(index),
-            sweeps=tuple(self._scan(i) for i in earlier),
+            sweeps=tuple(self._lidars.read(i)[0] for i in earlier),
             sweeps_world_from_lidar=tuple(self._pose(i) for i in earlier),
             images=images,
             world_from_camera={
                 camera.name: self._world_from_camera(camera, images[camera.name].stamp_ns)
                 for camera in seeing
             },
-            labels=self._labels(message),
+            labels=self._labels(points),
         )
 
     def mounting(self, index: int) -> Mapping[str, SE3]:
@@ -129,19 +140,25 @@ class RosbagSource:
         cameras = {c.frame_id: self._camera_pose(c, base, stamp_ns) for c in self._cameras}
         return {lidar: self._tf.lookup(base, lidar, stamp_ns), **cameras}
 
-    def _choose_scans(self, clouds: dict[str, Stream]) -> Stream:
+    def _choose_scans(self, clouds: dict[str, Stream], wanted: Sequence[str]) -> list[Stream]:
+        """Those that are wanted, else the one with most points."""
         if not clouds:
             raise DataError(f"{self._bag.path} has no message on its PointCloud2 topics")
+        if silent := [topic for topic in wanted if topic not in clouds]:
+            raise DataError(f"{self._bag.path} has no cloud on '{silent[0]}'; it has {', '.join(clouds)}")
+        if wanted:
+            return [clouds[topic] for topic in dict.fromkeys(wanted)]
         most = max(stream.points for stream in clouds.values())
         candidates = [stream for stream in clouds.values() if stream.points == most]
         if len(candidates) > 1:
             raise DataError(
                 f"{self._bag.path} has several clouds with {most} points each: "
-                f"{', '.join(s.topic for s in candidates)}; choose one with points_topic=NAME"
+                f"{', '.join(s.topic for s in candidates)}; choose one with points_topic=NAME, "
+                "or merge them with points_topic=NAME,NAME"
             )
         if len(clouds) > 1:
             self._notes.append(f"of {len(clouds)} PointCloud2 topics, {candidates[0].topic} has most points")
-        return candidates[0]
+        return candidates
 
     def _leave_out_scans_without_pose(self) -> None:
         first_ns, last_ns = self._motion.coverage_ns
@@ -183,6 +200,9 @@ class RosbagSource:
     def _message(self, index: int) -> Any:
         return self._bag.message(self._scans.topic, self._scans.entries[index])
 
+    def _motion_of(self, frame_id: str) -> Trajectory:
+        return self._motion.world_from_lidar @ self._tf.trajectory(self._scans.frame_id, frame_id)
+
     def _pose(self, index: int) -> SE3:
         return self._motion.world_from_lidar.pose(self._scans.entries[index].stamp_ns)
 
@@ -208,12 +228,20 @@ class RosbagSource:
             )
         return CameraImage(rgb=rgb, camera=model, stamp_ns=entry.stamp_ns, frame_id=camera.frame_id)
 
-    def _labels(self, message: Any) -> SemanticLabels | None:
-        points = structured(message, topic=self._scans.topic)
-        if self.label_set is None or "label" not in points.dtype.names:
+    def _labels(self, clouds: Sequence[np.ndarray]) -> SemanticLabels | None:
+        """Of the rows of all clouds; those of a cloud without labels are ignored."""
+        labelled = ["label" in points.dtype.names for points in clouds]
+        if self.label_set is None or not labelled[0]:
             return None
-        predicted = "probability" in points.dtype.names
+        predicted = all("probability" in points.dtype.names for points in clouds)
+        ignored = self.label_set.ignore_id
+        class_ids = [
+            points["label"] if known else np.full(len(points), ignored)
+            for points, known in zip(clouds, labelled, strict=True)
+        ]
         return SemanticLabels(
-            class_id=points["label"].astype(np.uint16),
-            probability=points["probability"].astype(np.float32) if predicted else None,
+            class_id=np.concatenate(class_ids, dtype=np.uint16, casting="unsafe"),
+            probability=np.concatenate([p["probability"] for p in clouds], dtype=np.float32)
+            if predicted
+            else None,
         )

@@ -176,7 +176,7 @@ def sweep(
     """One turn that starts at `stamp_ns`, with the exact class (label set `town`) of every return.
 
     `sensor` is world_from_sensor over time. Points are in the sensor frame at their own firing time, as
-    a driver gives them, or, where `compensated`, in the sensor frame at `stamp_ns`.
+    a driver gives them, or, where `compensated`, in the sensor frame at `stamp_ns` and without times.
     """
     directions = model.directions()
     columns, beams = directions.shape[:2]
@@ -206,7 +206,7 @@ def sweep(
         xyz=xyz.astype(np.float32),
         intensity=intensity[rows],
         ring=(rows % beams).astype(np.uint16),
-        time_offset_ns=offsets_ns[column[rows]],
+        time_offset_ns=None if compensated else offsets_ns[column[rows]],
         stamp_ns=stamp_ns,
         frame_id=frame_id,
     )

@@ -14,8 +14,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = {
-    "camera_info", "cameras", "colours", "config", "distortion", "errors", "geometry", "ground", "images",
-    "labels", "pointcloud2", "stamps", "trajectory", "types", "voxels", "writing",
+    "camera_info", "cameras", "colours", "config", "deskew", "distortion", "errors", "geometry", "ground",
+    "images", "labels", "merging", "point_times", "pointcloud2", "stamps", "trajectory", "types", "voxels",
+    "writing",
 }  # fmt: skip
 EDGES = {"build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
 LAYERS = (

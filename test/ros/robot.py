@@ -17,7 +17,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Float64, Header
 from tf2_msgs.msg import TFMessage
@@ -45,6 +45,17 @@ def cloud(*xyz: tuple[float, float, float], time_s: float = 100.0, frame_id: str
     """A well-formed cloud; one point on the ground and one above where none are given."""
     points = np.array(xyz or [(5, 0, -1), (5, 0, 1)], np.float32)
     return point_cloud2.create_cloud_xyz32(header(time_s, frame_id), points)
+
+
+def timed_cloud(
+    *rows: tuple[float, float, float, float], time_s: float = 100.0, frame_id: str = "lidar"
+) -> PointCloud2:
+    """Of x, y, z and seconds after the stamp, as a Velodyne publishes them."""
+    fields = [
+        PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+        for i, name in enumerate(("x", "y", "z", "time"))
+    ]
+    return point_cloud2.create_cloud(header(time_s, frame_id), fields, np.array(rows, np.float32))
 
 
 def link(parent: str, child: str, *, x_m: float = 0.0, time_s: float = 0.0) -> TransformStamped:
@@ -75,7 +86,7 @@ class Bench:
             parameter_overrides=overrides,
             cli_args=list(cli_args),
         )
-        self.robot = Robot(self.context, self.node._config.cameras)
+        self.robot = Robot(self.context, self.node._config.cameras, self.node._config.lidars)
         if subscribe:
             self.robot.listen()
         self._executor = SingleThreadedExecutor(context=self.context)
@@ -122,7 +133,7 @@ class Bench:
 class Robot:
     """Publishers of sensors, subscribers of results."""
 
-    def __init__(self, context: Context, cameras: tuple[str, ...]) -> None:
+    def __init__(self, context: Context, cameras: tuple[str, ...], lidars: tuple[str, ...] = ()) -> None:
         self.node = rclpy.create_node("robot", context=context)
         self.labelled: list[PointCloud2] = []
         self.statuses: list[DiagnosticStatus] = []
@@ -132,6 +143,7 @@ class Robot:
         self._news = threading.Condition()
         make = self.node.create_publisher
         self.points = make(PointCloud2, "/segment/input/points", 10)
+        self.others = {name: make(PointCloud2, f"/segment/input/{name}/points", 10) for name in lidars}
         self.tf = make(TFMessage, "/tf", 100)
         self.tf_static = make(TFMessage, "/tf_static", LATCHED)
         topics = {name: f"/segment/input/{name}" for name in cameras}
@@ -159,7 +171,7 @@ class Robot:
 
     def connected(self) -> bool:
         """Whether the node hears the sensors and the robot hears the node."""
-        publishers = [self.points, self.tf, self.tf_static, *self.infos.values()]
+        publishers = [self.points, self.tf, self.tf_static, *self.infos.values(), *self.others.values()]
         listeners = [self.node.count_publishers(s.topic_name) for s in self.node.subscriptions]
         return all(p.get_subscription_count() for p in publishers) and all(listeners) and bool(self.statuses)
 

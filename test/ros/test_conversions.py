@@ -19,7 +19,7 @@ from clip2scene_core.errors import CalibrationError
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.pointcloud2 import structured
 from clip2scene_core.types import SemanticLabels
-from clip2scene_ros.conversions import label_info, labelled_cloud, legend, se3_from_transform
+from clip2scene_ros.conversions import cloud_of, label_info, labelled_cloud, legend, se3_from_transform
 
 STREET = LabelSet.named("street")
 HUGE_IDS = LabelSet.from_dict({"name": "huge", "classes": [{"id": 300, "name": "tree", "colour": [1, 2, 3]}]})
@@ -84,6 +84,17 @@ def test_every_field_row_and_the_header_are_kept() -> None:
     np.testing.assert_array_equal(read["label"], [1, 8, 0, 11])
     np.testing.assert_array_equal(read["probability"], np.float32([0.5, 0.25, 0.0, 1.0]))
     assert read["label"].dtype == np.uint8
+
+
+def test_the_message_is_the_one_that_create_cloud_makes() -> None:
+    points = point_cloud2.read_points(xyz_cloud([(1, 2, 3), (4, 5, 6)]))
+    columns = {"label": np.array([7, 8], np.uint8), "probability": np.array([0.5, 0.25], np.float32)}
+    made = cloud_of(header(), points, columns)
+    rows = np.array(
+        [(1, 2, 3, 7, 0.5), (4, 5, 6, 8, 0.25)], [*((n, "f4") for n in "xyz"), ("label", "u1"), ("p", "f4")]
+    )
+    rows = rows.view(point_cloud2.dtype_from_fields(made.fields))
+    assert made == point_cloud2.create_cloud(header(), made.fields, rows)
 
 
 def test_rgb_is_what_rviz_reads() -> None:

@@ -14,8 +14,9 @@ pytest.importorskip("tf2_ros", reason="ROS 2 is not installed")
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
-from robot import Bench, cloud, header, link
+from robot import Bench, cloud, header, link, timed_cloud
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from sensor_msgs_py import point_cloud2
 from tf2_msgs.msg import TFMessage
 
 from clip2scene_core import checkpoint
@@ -259,6 +260,125 @@ def test_a_bag_that_starts_again_is_labelled_again(bench) -> None:
     assert frame.sweeps == () and frame.world_from_lidar.translation[0] == pytest.approx(50.5)
 
 
+# Motion during a scan
+
+SKEWED = (5.0, 0.0, -1.0, -0.1), (5.0, 0.0, 1.0, 0.0), (5.0, 0.0, 1.0, 0.1)
+"""x, y, z and seconds after the stamp."""
+
+
+def test_the_motion_during_a_scan_is_taken_out_but_not_from_the_answer(bench) -> None:
+    made = bench()
+    moving(made, 100, 101, 102)
+    sent = timed_cloud(*SKEWED, time_s=101)
+    answer = made.label(sent)
+    np.testing.assert_allclose(made.segmenter.frames[0].scan.xyz[:, 0], [4.9, 5.0, 5.1], atol=1e-4)
+    for column, name in enumerate(("x", "y", "z", "time")):
+        np.testing.assert_array_equal(answer[name], np.float32([row[column] for row in SKEWED]))
+    stages = made.robot.wait(
+        lambda: next((s for s in made.robot.statuses if any("deskew" in v.key for v in s.values)), None),
+        "the stage deskew",
+    )
+    assert stages.level == OK
+
+
+@pytest.mark.parametrize(
+    ("times_s", "time_s", "text"),
+    [
+        (
+            (100, 101),
+            100.95,
+            "not de-skewed: no transform from 'lidar' to 'odom': the stamp is 0.050 s in the",
+        ),
+        ((100, 101), 100.05, "not de-skewed: no transform from 'lidar' to 'odom': the stamp is too old"),
+        ((), 100, "not de-skewed: unknown frame 'odom' (fixed_frame)"),
+    ],
+    ids=["newest point too new", "oldest point too old", "no odom"],
+)
+def test_where_the_motion_is_unknown_the_scan_is_labelled_as_it_is(bench, times_s, time_s, text) -> None:
+    made = bench(tf_timeout_ms=50.0)
+    if times_s:
+        moving(made, *times_s)
+    made.label(timed_cloud(*SKEWED, time_s=time_s))
+    np.testing.assert_array_equal(made.segmenter.frames[0].scan.xyz[:, 0], [5, 5, 5])
+    assert made.expect_problem(text).level == WARN
+
+
+def test_times_that_mean_nothing_are_named_and_the_scan_is_labelled(bench) -> None:
+    made = bench()
+    assert made.label(timed_cloud((5, 0, -1, 0), (5, 0, 1, 0)))["label"].tolist() == [ROAD, PERSON]
+    assert made.expect_problem("/segment/input/points: field 'time' holds 0 to 0, no time of a").level == WARN
+
+
+def test_a_driver_that_takes_out_the_motion_itself_is_believed(bench) -> None:
+    made = bench(deskew=False)
+    moving(made, 100, 101, 102)
+    made.label(timed_cloud(*SKEWED, time_s=101))
+    np.testing.assert_array_equal(made.segmenter.frames[0].scan.xyz[:, 0], [5, 5, 5])
+
+
+# Several LiDARs
+
+
+def another(made: Bench, message: PointCloud2) -> None:
+    """Publish a scan of the LiDAR `left` and wait until the node has it."""
+    before = len(made.node._synchronizer._clouds._kept["left"])
+    made.robot.others["left"].publish(message)
+    made.robot.wait(
+        lambda: len(made.node._synchronizer._clouds._kept["left"]) > before, "the scan of the other LiDAR"
+    )
+
+
+def test_scans_of_other_lidars_are_labelled_together_in_the_frame_of_the_main_one(bench) -> None:
+    """The other LiDAR is 2 m ahead and 40 ms later; both move 1 m/s."""
+    made = bench(lidars=["left"])
+    made.robot.tf_static.publish(TFMessage(transforms=[link("lidar", "left", x_m=2.0)]))
+    moving(made, 100, 101, 102)
+    made.robot.wait(lambda: made.node._framer._transforms.knows("left"), "the calibration")
+    skewed = timed_cloud(
+        (3, 0, 1, -0.1), (3, 0, -1, 0.0), (np.nan, 0, 0, 0.0), time_s=101.04, frame_id="left"
+    )
+    another(made, skewed)
+    sent = cloud(time_s=101)
+    answer = made.answer(sent)
+    points = point_cloud2.read_points(answer)
+    assert points.dtype.names == ("x", "y", "z", "label", "probability", "rgb", "lidar")
+    np.testing.assert_allclose(points["x"], [5, 5, 4.94, 5.04, np.nan], atol=1e-4)
+    assert points["lidar"].tolist() == [0, 0, 1, 1, 1] and points["lidar"].dtype == np.uint8
+    assert points["label"].tolist() == [ROAD, PERSON, PERSON, ROAD, 0]
+    assert (answer.height, answer.width, answer.header) == (1, 5, sent.header)
+
+
+def test_other_lidars_do_with_the_calibration_where_the_motion_is_unknown(bench) -> None:
+    made = bench(lidars=["left"], tf_timeout_ms=50.0)
+    made.robot.tf_static.publish(TFMessage(transforms=[link("lidar", "left", x_m=2.0)]))
+    moving(made, 100, 101)
+    made.robot.wait(lambda: made.node._framer._transforms.knows("left"), "the calibration")
+    another(made, cloud((3, 0, 1), time_s=110.0, frame_id="left"))
+    np.testing.assert_array_equal(made.label(cloud((5, 0, 1), time_s=110.0))["x"], [5, 5])
+    made.expect_problem("labelled without ego motion: no transform from 'lidar' to 'odom'")
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (None, "LiDAR 'left': no usable scan within lidar_slop_ms of the main one"),
+        (cloud(time_s=102, frame_id="left"), "LiDAR 'left': no usable scan within lidar_slop_ms"),
+        (cloud(time_s=101, frame_id="nowhere"), "LiDAR 'left' is left out: no transform from 'nowhere' to"),
+        (PointCloud2(header=header(101, "left")), "LiDAR 'left': the cloud has no field x, y, z"),
+    ],
+    ids=["silent", "too late", "not calibrated", "malformed"],
+)
+def test_another_lidar_that_is_of_no_use_is_named_and_the_main_one_is_labelled(bench, message, text) -> None:
+    made = bench(lidars=["left"], tf_timeout_ms=10_000.0)
+    moving(made, 100, 101, 103)
+    if message is not None:
+        another(made, message)
+    points = made.label(cloud(time_s=101))
+    assert points["label"].tolist() == [ROAD, PERSON] and points["lidar"].tolist() == [0, 0]
+    assert made.expect_problem(text).level == WARN
+    assert made.robot.wait(lambda: made.robot.latencies_ms, "a latency")[0] < 5_000
+
+
 # Cameras
 
 
@@ -283,7 +403,7 @@ def see(made: Bench, camera: str, message: Image, info: CameraInfo | None) -> No
         made.robot.infos[camera].publish(info)
         made.robot.wait(lambda: camera in made.node._framer._camera_infos, "camera_info")
     made.robot.images[camera].publish(message)
-    made.robot.wait(lambda: made.node._synchronizer._images[camera], "the image")
+    made.robot.wait(lambda: made.node._synchronizer._images._kept[camera], "the image")
 
 
 def test_images_come_with_the_pose_at_their_own_time(bench) -> None:

@@ -44,7 +44,7 @@ def declare(ros_context):
 def test_defaults_are_those_of_the_dataclasses(declare) -> None:
     _, config, inference = declare()
     assert inference == InferenceConfig()
-    assert config == SegmentConfig(classes=(), cameras=(), rectified_cameras=())
+    assert config == SegmentConfig(classes=(), cameras=(), rectified_cameras=(), lidars=())
 
 
 def test_overrides_reach_the_dataclasses(declare) -> None:
@@ -81,6 +81,7 @@ def test_numbers_have_the_limits_of_the_dataclasses(declare, name, least, most) 
         ("image_transport", "theora", "image_transport must be raw or compressed, got 'theora'"),
         ("fixed_frame", "", "fixed_frame must name a frame"),
         ("cameras", "front", "parameter 'cameras': "),
+        ("lidars", ["/left"], "lidars: '/left' cannot be part of a topic"),
         ("cameras", ["left", "front-left"], "cameras: 'front-left' cannot be part of a topic"),
     ],
 )
@@ -111,7 +112,7 @@ def test_the_configuration_file_names_every_parameter_with_its_default(declare) 
 def test_the_configuration_file_is_accepted_by_ros(declare) -> None:
     _, config, inference = declare("--params-file", str(CONFIG))
     assert (config, inference) == (
-        SegmentConfig(classes=(), cameras=(), rectified_cameras=()),
+        SegmentConfig(classes=(), cameras=(), rectified_cameras=(), lidars=()),
         InferenceConfig(),
     )
 

@@ -11,7 +11,7 @@ pytest.importorskip("message_filters", reason="ROS 2 is not installed")
 from message_filters import SimpleFilter
 
 from clip2scene_core.stamps import stamp_ns_of
-from clip2scene_ros.synchronizer import LidarTriggeredSynchronizer
+from clip2scene_ros.synchronizer import Companions, LidarTriggeredSynchronizer
 
 MS = 1_000_000
 
@@ -22,18 +22,23 @@ def message(time_ms: float) -> SimpleNamespace:
 
 
 class Rig:
-    """One LiDAR, two cameras, and what came out."""
+    """One LiDAR and another one, two cameras, and what came out."""
 
     def __init__(self, *, slop_ms: float = 50.0, depth: int = 10) -> None:
         self.lidar = SimpleFilter()
         self.cameras = {"front": SimpleFilter(), "rear": SimpleFilter()}
+        self.left = SimpleFilter()
         self.synchronizer = LidarTriggeredSynchronizer(
-            self.lidar, self.cameras, slop_ns=int(slop_ms * MS), depth=depth
+            self.lidar,
+            images=Companions(self.cameras, slop_ns=int(slop_ms * MS), depth=depth),
+            clouds=Companions({"left": self.left}, slop_ns=100 * MS),
         )
+        self.clouds: dict[str, float] = {}
         self.out: list[tuple[float, dict[str, float]]] = []
         self.synchronizer.registerCallback(self._keep)
 
-    def _keep(self, scan, images) -> None:
+    def _keep(self, scan, images, clouds) -> None:
+        self.clouds = {name: stamp_ns_of(cloud) / MS for name, cloud in clouds.items()}
         self.out.append((stamp_ns_of(scan) / MS, {name: stamp_ns_of(i) / MS for name, i in images.items()}))
 
     def image(self, camera: str, time_ms: float) -> None:
@@ -90,3 +95,13 @@ def test_time_that_jumps_back_needs_no_reset() -> None:
     assert rig.scan(1000)[1] == {}
     rig.image("front", 1000)
     assert rig.scan(1000)[1] == {"front": 1000}
+
+
+def test_another_lidar_has_a_slop_of_its_own_and_delays_nothing() -> None:
+    rig = Rig(slop_ms=10.0)
+    rig.scan(5000)
+    assert rig.clouds == {}
+    rig.left.signalMessage(message(5020))
+    for time_ms, expected in ((5100, {"left": 5020}), (5121, {}), (5010, {"left": 5020})):
+        assert rig.scan(time_ms) == (time_ms, {})
+        assert rig.clouds == expected

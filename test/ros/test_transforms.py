@@ -88,6 +88,26 @@ def test_a_transform_that_comes_late_is_awaited(buffer) -> None:
     np.testing.assert_allclose(pose.translation, [103, 0, 0])
 
 
+def test_a_trajectory_has_a_pose_every_10_ms_from_the_first_time_to_the_last(buffer) -> None:
+    first_ns, last_ns = round(100.501 * S), round(100.525 * S)
+    motion = transforms(buffer).trajectory("odom", "lidar", first_ns, last_ns)
+    assert motion.stamps_ns.tolist() == [first_ns, first_ns + S // 100, first_ns + S // 50, last_ns]
+    np.testing.assert_allclose(motion.translations[:, 0], [101.001, 101.011, 101.021, 101.025], atol=1e-9)
+    with pytest.raises(TransformError, match=r"0\.100 s in the future"):
+        transforms(buffer).trajectory("odom", "lidar", 102 * S, round(102.1 * S))
+    at_once = transforms(buffer).trajectory("odom", "lidar", first_ns, first_ns)
+    assert at_once.stamps_ns.tolist() == [first_ns]
+
+
+def test_lookups_that_share_a_deadline_wait_no_longer_than_one(buffer) -> None:
+    impatient = transforms(buffer, timeout_s=0.3)
+    started, deadline_s = time.monotonic(), impatient.deadline_s()
+    for _ in range(20):
+        with pytest.raises(TransformError, match="in the future"):
+            impatient.lookup("odom", "base", 103 * S, deadline_s=deadline_s)
+    assert 0.3 <= time.monotonic() - started < 5.0
+
+
 def test_the_wait_is_bounded_and_can_be_declined_or_ended(buffer) -> None:
     stop = threading.Event()
     patient = Transforms(buffer, timeout_s=60.0, stop=stop)

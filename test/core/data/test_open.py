@@ -63,6 +63,7 @@ def test_options_are_read_from_text_as_the_kind_takes_them(semantic_kitti, kitti
     ]
     assert parse_options("kitti-raw", kitti_raw, ["drive=0001"]) == {"drive": "0001"}
     assert parse_options("rosbag", kitti_raw, ["image_slop_ms=2.5"]) == {"image_slop_ms": 2.5}
+    assert parse_options("rosbag", kitti_raw, ["deskew=False"]) == {"deskew": False}
 
 
 def test_options_that_cannot_be_read(kitti_raw):
@@ -70,5 +71,7 @@ def test_options_that_cannot_be_read(kitti_raw):
         parse_options("kitti-raw", kitti_raw, ["sweeps"])
     with pytest.raises(ConfigError, match="option sweeps of kitti-raw must be of type int, got 'many'"):
         parse_options("kitti-raw", kitti_raw, ["sweeps=many"])
+    with pytest.raises(ConfigError, match="option deskew of rosbag must be of type bool, got 'no'"):
+        parse_options("rosbag", kitti_raw, ["deskew=no"])
     with pytest.raises(ConfigError, match="kitti-raw has no option 'sweep'; it has drive"):
         open_source("kitti-raw", kitti_raw, **parse_options("kitti-raw", kitti_raw, ["sweep=1"]))

@@ -16,6 +16,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from clip2scene_core.data.rosbag import RosbagSource
 from clip2scene_core.errors import CalibrationError, DataError
+from clip2scene_core.geometry import SE3
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
 STORE.register(
@@ -40,7 +41,7 @@ def header(stamp_ns, frame_id):
     return make("std_msgs/Header", stamp=time, frame_id=frame_id)
 
 
-def cloud(stamp_ns, xyz, frame_id="lidar", label=None, probability=None):
+def cloud(stamp_ns, xyz, frame_id="lidar", label=None, probability=None, t=None):
     """x, y, z as float64 in the order z, y, x behind 3 bytes of padding, then what is given."""
     fields = [("z", 3, 8), ("y", 11, 8), ("x", 19, 8)]
     layout, columns, step = "<3x3d", [xyz[:, 2], xyz[:, 1], xyz[:, 0]], 27
@@ -52,6 +53,10 @@ def cloud(stamp_ns, xyz, frame_id="lidar", label=None, probability=None):
         fields.append(("probability", step, 7))
         layout, step = layout + "f", step + 4
         columns.append(probability)
+    if t is not None:
+        fields.append(("t", step, 5))
+        layout, step = layout + "i", step + 4
+        columns.append(t)
     data = b"".join(struct.pack(layout, *row) for row in zip(*(c.tolist() for c in columns), strict=True))
     return make(
         "sensor_msgs/PointCloud2",
@@ -526,6 +531,116 @@ def test_lidars_with_equally_many_points_are_named(write):
     with pytest.raises(DataError, match="several clouds with 12 points each: /points, /twin; choose one"):
         RosbagSource(path)
     assert RosbagSource(path, points_topic="/twin").points_topic == "/twin"
+
+
+PLACE_M = np.array([20.0, 3.0, 1.0])
+"""Where a post stands in odom."""
+OFFSETS_MS = np.array([0, 25, 50, 75])
+
+
+def seen(stamp_ms, base_from_lidar, offsets_ms=OFFSETS_MS):
+    """The post, as a LiDAR sees it so many ms after a stamp of the drive above, which goes 10 m/s."""
+    world_from_lidar = [
+        SE3.from_yaw(0.0, np.array([(stamp_ms + ms) / 100, 0.0, 0.0])) @ base_from_lidar for ms in offsets_ms
+    ]
+    return np.array([pose.inverse().apply(PLACE_M) for pose in world_from_lidar])
+
+
+FRONT = SE3.from_yaw(0.0, np.array([1.0, 0.0, 2.0]))
+LEFT = SE3.from_yaw(np.pi / 2, np.array([0.0, 1.0, 1.0]))
+
+
+def skewed(scans=3):
+    yield from (m for m in drive(scans) if m[0] != "/points")
+    for i in range(scans):
+        stamp_ns = START + 100 * i * MS
+        yield "/points", stamp_ns, cloud(stamp_ns, seen(100 * i, FRONT), t=OFFSETS_MS * MS)
+
+
+def test_the_motion_during_a_scan_is_taken_out(write):
+    path = write(*skewed())
+    source = RosbagSource(path, sweeps=1)
+    for frame in source:
+        assert frame.scan.time_offset_ns is None
+        for scan, pose in [
+            (frame.scan, frame.world_from_lidar),
+            *zip(frame.sweeps, frame.sweeps_world_from_lidar, strict=True),
+        ]:
+            np.testing.assert_allclose(pose.apply(scan.xyz), [PLACE_M] * 4, atol=1e-3)
+    assert ["set deskew=false" in note for note in source.notes].count(True) == 1
+    raw = RosbagSource(path, deskew=False)
+    assert raw.notes == ()
+    np.testing.assert_array_equal(raw[1].scan.time_offset_ns, OFFSETS_MS * MS)
+    np.testing.assert_allclose(raw[1].scan.xyz, seen(100, FRONT), atol=1e-5)
+
+
+def test_points_beyond_the_last_pose_have_the_nearest_one_and_a_note_says_so(write):
+    late = START + 300 * MS  # TF ends 25 ms later
+    source = RosbagSource(
+        write(*skewed(), ("/points", late, cloud(late, seen(300, FRONT), t=OFFSETS_MS * MS)))
+    )
+    in_world = source[3].world_from_lidar.apply(source[3].scan.xyz)
+    np.testing.assert_allclose(in_world[:, 0] - PLACE_M[0], [0, 0, -0.25, -0.5], atol=1e-3)
+    assert any("1 of 4 scans reach up to 50 ms beyond" in note for note in source.notes)
+
+
+def test_times_that_mean_nothing_are_noted_and_the_scans_are_given_as_they_are(write):
+    messages = [m for m in drive() if m[0] != "/points"]
+    source = RosbagSource(write(*messages, ("/points", START, cloud(START, xyz_of(0), t=np.zeros(4, int)))))
+    np.testing.assert_array_equal(source[0].scan.xyz, xyz_of(0).astype(np.float32))
+    assert any(n.startswith("not de-skewed: /points: field 't' holds 0 to 0") for n in source.notes)
+
+
+def test_without_ego_motion_times_are_left_alone(write):
+    messages = [m for m in skewed() if m[0] != "/tf"]
+    source = RosbagSource(write(*messages))
+    np.testing.assert_array_equal(source[0].scan.time_offset_ns, OFFSETS_MS * MS)
+    np.testing.assert_allclose(source[0].scan.xyz, seen(0, FRONT), atol=1e-5)
+
+
+def two_lidars():
+    """The left one is 30 ms late, has its stamps at the end of its scans, and misses the last one."""
+    yield from skewed()
+    mounting = ("base_link", "left", START, LEFT.translation, LEFT.quaternion_xyzw())
+    yield "/tf_static", START, transforms(mounting)
+    for i in range(2):
+        stamp_ns, offsets_ms = START + (100 * i + 30) * MS, np.array([-30, -20, 0])
+        xyz = seen(100 * i + 30, LEFT, offsets_ms)
+        yield "/left", stamp_ns, cloud(stamp_ns, xyz, "left", t=offsets_ms * MS)
+
+
+def test_several_lidars_are_one_scan_in_the_frame_of_the_first(write):
+    path = write(*two_lidars())
+    source = RosbagSource(path, points_topic="/points, /left", sweeps=1, lidar_slop_ms=50)
+    assert (source.points_topic, [len(frame.scan.xyz) for frame in source]) == ("/points", [7, 7, 4])
+    assert any("/left: no scan within 50 ms and with a known pose for 1 of 3" in n for n in source.notes)
+    for frame in source:
+        assert frame.scan.frame_id == "lidar"
+        np.testing.assert_allclose(frame.world_from_lidar.apply(frame.scan.xyz) - PLACE_M, 0, atol=1e-3)
+    assert len(source[2].sweeps[0].xyz) == 7
+    assert source[1].scan.stamp_ns == START + 100 * MS
+    frame = RosbagSource(path, points_topic="/points,/left", deskew=False)[1]
+    np.testing.assert_allclose(frame.scan.xyz[:4], seen(100, FRONT), atol=1e-5)
+    # Not de-skewed, the left one has what it saw 30, 20 and 0 ms before its stamp; only that one is right.
+    in_world = frame.world_from_lidar.apply(frame.scan.xyz[4:])
+    np.testing.assert_allclose(in_world - PLACE_M, [[0.3, 0, 0], [0.2, 0, 0], [0, 0, 0]], atol=1e-4)
+
+
+def test_rows_of_a_lidar_without_labels_are_ignored(write):
+    messages = [m for m in two_lidars() if m[0] != "/points"]
+    main = ("/points", START, cloud(START, xyz_of(0), label=np.array([1, 8, 0, 11])))
+    path = write(*messages, main, ("/points/label_info", START, label_info(enumerate(STREET))))
+    source = RosbagSource(path, points_topic="/points,/left")
+    assert source[0].labels.class_id.tolist() == [1, 8, 0, 11, 0, 0, 0]
+
+
+def test_of_two_lidars_a_missing_one_is_named(write):
+    path = write(*two_lidars())
+    with pytest.raises(DataError, match="has no cloud on '/right'; it has /left, /points"):
+        RosbagSource(path, points_topic="/points,/right")
+    lost = write(*(m for m in two_lidars() if m[0] != "/tf_static" or m[2] is MOUNTING), name="lost")
+    with pytest.raises(CalibrationError, match="'left' to 'lidar'"):
+        RosbagSource(lost, points_topic="/points,/left")
 
 
 STREET = [

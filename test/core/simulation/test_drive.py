@@ -33,7 +33,7 @@ def source() -> SimulatedSource:
 
 def test_rows_of_a_scan_belong_together(drive: SimulatedDrive) -> None:
     scan, labels = drive.scan(3)
-    assert len(scan.xyz) == len(labels.class_id) == len(scan.ring) == len(scan.time_offset_ns) > 15_000
+    assert len(scan.xyz) == len(labels.class_id) == len(scan.ring) > 15_000
     assert scan.xyz.dtype == np.float32 and np.isfinite(scan.xyz).all()
     assert set(np.unique(labels.class_id)) <= set(TOWN.ids.tolist())
     assert scan.ring.max() < 32 and scan.intensity.min() >= 0 and scan.intensity.max() <= 1
