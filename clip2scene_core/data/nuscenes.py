@@ -192,8 +192,9 @@ class NuscenesSource:
 
     def _image(self, name: str, record: dict) -> CameraImage:
         calibrated = self._tables.get("calibrated_sensor", record["calibrated_sensor_token"])
+        rgb, encoded = read_image(self._tables.root / record["filename"])
         return CameraImage(
-            rgb=read_image(self._tables.root / record["filename"]),
+            rgb=rgb,
             camera=Camera(
                 width=record["width"],
                 height=record["height"],
@@ -201,6 +202,7 @@ class NuscenesSource:
             ),
             stamp_ns=_stamp_ns(record),
             frame_id=name,
+            encoded=encoded,
         )
 
     def _read_lidarseg(self) -> dict[str, Path]:

@@ -1,8 +1,9 @@
-"""rosbag2 recordings (MCAP or SQLite) as frames: clouds, images, camera models and TF."""
+"""Bags of ROS 1 and ROS 2 as frames: clouds, images, camera models and TF."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, camera_info_topic
 from clip2scene_core.data.bag_index import Stream, index_bag
 from clip2scene_core.data.bag_reader import BagReader
+from clip2scene_core.data.files import jpeg_or_png
 from clip2scene_core.data.ros_types import IMAGE, label_set_of
 from clip2scene_core.data.tf_tree import EVER
 from clip2scene_core.errors import CalibrationError, DataError
@@ -18,7 +20,7 @@ from clip2scene_core.geometry import SE3
 from clip2scene_core.images import compressed_rgb, image_rgb
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.pointcloud2 import scan_from, structured
-from clip2scene_core.types import CameraImage, Frame, SemanticLabels
+from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
 
 
 class RosbagSource:
@@ -35,19 +37,26 @@ class RosbagSource:
         label_info_topic: str | None = None,
         image_slop_ms: float = 100.0,
         sweeps: int = 0,
+        definitions: str | None = None,
+        clock_offset_ms: Mapping[str, float] | None = None,
+        align_clocks: bool = False,
+        stretch: int = 0,
     ) -> None:
-        """`root` is the bag's folder, or one .mcap or .db3 file. The bag is read once, to index it.
+        """`root` is the bag's folder, or one .mcap, .db3 or .bag file. The bag is read once, to index it.
 
         `points_topic`: default the cloud topic with most points. `cameras`: names or image topics, which
         then must be usable; None takes all that are. `fixed_frame`: default odom, map or the root of TF.
         A field `label` is read with the label set named `truth_label_set`, or as the bag's LabelInfo
         says. Images farther than `image_slop_ms` from a scan do not belong to it. `sweeps` is how many
-        scans before each are given with it.
+        scans before each are given with it. `definitions` is a .msg file, or a folder of them, for types
+        that the bag does not define. `clock_offset_ms` by topic is added to the stamps of its headers;
+        `align_clocks` does so for all topics whose clock is not that of the clouds. Of a bag in which time
+        goes back, one `stretch` is read, counted from 1; 0 takes the longest.
 
         Raises DataError where the bag lacks something, CalibrationError where a named camera or
         `fixed_frame` cannot be related to the LiDAR or a camera is not calibrated.
         """
-        self._bag = BagReader(Path(root))
+        self._bag = BagReader(Path(root), definitions=definitions)
         self._sweeps = sweeps
         self._notes: list[str] = []
         contents = index_bag(
@@ -55,7 +64,12 @@ class RosbagSource:
             points_topic=points_topic,
             label_info_topic=label_info_topic,
             with_images=cameras is None or len(cameras) > 0,
+            clock_offset_ms=clock_offset_ms,
+            align_clocks=align_clocks,
+            stretch=stretch,
         )
+        self._notes += [*self._bag.notes, *contents.notes]
+        self._clock_notes = contents.clock_notes
         self._tf = contents.tf
         self._scans = self._choose_scans(contents.clouds)
         self._fixed_frame = self._choose_fixed_frame(fixed_frame)
@@ -94,9 +108,9 @@ class RosbagSource:
             if camera.nearest[index] >= 0
         }
         return Frame(
-            scan=scan_from(message, topic=self._scans.topic),
+            scan=self._scan(index, message),
             world_from_lidar=self._pose(index),
-            sweeps=tuple(scan_from(self._message(i), topic=self._scans.topic) for i in earlier),
+            sweeps=tuple(self._scan(i, self._message(i)) for i in earlier),
             sweeps_world_from_lidar=tuple(self._pose(i) for i in earlier),
             images=images,
             world_from_camera={
@@ -145,8 +159,11 @@ class RosbagSource:
         total, self._scans.entries = len(self._scans.entries), known
         lidar, fixed = self._scans.frame_id, self._fixed_frame
         what = f"scans lie outside the time of the transforms from '{lidar}' to '{fixed}'"
+        reasons = "".join(f"; {note}" for note in self._clock_notes)
         if not known:
-            raise CalibrationError(f"{self._bag.path}: all {total} {what}; choose another fixed_frame")
+            raise CalibrationError(
+                f"{self._bag.path}: all {total} {what}; choose another fixed_frame{reasons}"
+            )
         if len(known) < total:
             self._notes.append(f"{total - len(known)} of {total} {what} and are left out")
 
@@ -172,20 +189,29 @@ class RosbagSource:
     def _message(self, index: int) -> Any:
         return self._bag.message(self._scans.topic, self._scans.entries[index])
 
+    def _scan(self, index: int, message: Any) -> LidarScan:
+        """With the stamp of the index, which is another than that of the header where clocks are aligned."""
+        scan = scan_from(message, topic=self._scans.topic)
+        return replace(scan, stamp_ns=self._scans.entries[index].stamp_ns)
+
     def _pose(self, index: int) -> SE3:
         return self._tf.lookup(self._fixed_frame, self._scans.frame_id, self._scans.entries[index].stamp_ns)
 
     def _image(self, camera: BagCamera, index: int) -> CameraImage:
         topic, entry = camera.images.topic, camera.images.entries[index]
-        decode = image_rgb if self._bag.types[topic] == IMAGE else compressed_rgb
-        rgb = decode(self._bag.message(topic, entry), topic=topic)
+        message, raw = self._bag.message(topic, entry), self._bag.types[topic] == IMAGE
+        rgb = image_rgb(message, topic=topic) if raw else compressed_rgb(message, topic=topic)
         if rgb.shape[:2] != (camera.camera.height, camera.camera.width):
             raise DataError(
                 f"{topic}: the image has {rgb.shape[1]} x {rgb.shape[0]} pixels, "
                 f"{camera_info_topic(topic)} says {camera.camera.width} x {camera.camera.height}"
             )
         return CameraImage(
-            rgb=rgb, camera=camera.camera, stamp_ns=entry.stamp_ns, frame_id=camera.images.frame_id
+            rgb=rgb,
+            camera=camera.camera,
+            stamp_ns=entry.stamp_ns,
+            frame_id=camera.images.frame_id,
+            encoded=None if raw else jpeg_or_png(bytes(message.data)),
         )
 
     def _labels(self, message: Any) -> SemanticLabels | None:
