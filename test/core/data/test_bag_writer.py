@@ -13,7 +13,7 @@ from rosbags.interfaces import QosDurability
 from scipy.spatial.transform import Rotation
 
 from clip2scene_core.data import open_source
-from clip2scene_core.data.bag_writer import write_bag
+from clip2scene_core.data.bag_writer import ImageFormat, write_bag
 from clip2scene_core.data.nuscenes import NuscenesSource
 from clip2scene_core.data.rosbag import RosbagSource
 from clip2scene_core.data.semantic_kitti import SemanticKittiSource
@@ -130,7 +130,7 @@ def assert_same(written: Frame, read: Frame, image_tolerance: float = 0) -> None
 
 def test_what_is_read_back_is_what_was_written(tmp_path):
     recording = Recording()
-    write_bag(recording, tmp_path / "bag", images="raw")
+    write_bag(recording, tmp_path / "bag", images=ImageFormat.RAW)
     source = RosbagSource(tmp_path / "bag")
     assert source.camera_names == ("front", "rear")
     assert source.notes == ()
@@ -256,7 +256,7 @@ def test_rclpy_reads_every_message(tmp_path):
     serialization = pytest.importorskip("rclpy.serialization", reason="no ROS 2 here")
     pytest.importorskip("vision_msgs.msg", reason="no vision_msgs here")
     pytest.importorskip("tf2_msgs.msg", reason="no tf2_msgs here")
-    write_bag(Recording(1, label_set=LabelSet.named("street")), tmp_path / "bag", images="raw")
+    write_bag(Recording(1, label_set=LabelSet.named("street")), tmp_path / "bag", images=ImageFormat.RAW)
     seen = {}
     with AnyReader([tmp_path / "bag"]) as reader:
         for connection, _, raw in reader.messages():
@@ -324,7 +324,7 @@ def test_a_sensor_that_comes_later_is_mounted_later(tmp_path):
         def mounting(self, index):
             return {k: v for k, v in MOUNTING.items() if index > 0 or k != "rear_optical"}
 
-    write_bag(Later(), tmp_path / "bag", images="raw")
+    write_bag(Later(), tmp_path / "bag", images=ImageFormat.RAW)
     static = [message for topic, message in messages(tmp_path / "bag") if topic == "/tf_static"]
     assert [len(message.transforms) for message in static] == [2, 3]
     assert_same(Recording()[2], RosbagSource(tmp_path / "bag")[2])
@@ -346,7 +346,7 @@ def test_scans_without_points_or_columns(tmp_path):
 
 def test_semantic_kitti_round_trip(tmp_path, semantic_kitti):
     source = SemanticKittiSource(semantic_kitti, sequences=["00"])
-    write_bag(source, tmp_path / "bag", images="raw")
+    write_bag(source, tmp_path / "bag", images=ImageFormat.RAW)
     again = RosbagSource(tmp_path / "bag")
     assert again.label_set == source.label_set
     for written, read in zip(source, again, strict=True):
@@ -356,7 +356,7 @@ def test_semantic_kitti_round_trip(tmp_path, semantic_kitti):
 
 def test_nuscenes_round_trip(tmp_path, nuscenes):
     source = NuscenesSource(nuscenes, scenes=["scene-0061"])
-    write_bag(source, tmp_path / "bag", images="raw")
+    write_bag(source, tmp_path / "bag", images=ImageFormat.RAW)
     for written, read in zip(source, RosbagSource(tmp_path / "bag"), strict=True):
         assert_same(written, read)
         np.testing.assert_array_equal(read.labels.class_id, written.labels.class_id)
@@ -381,7 +381,7 @@ def test_real_round_trips(tmp_path, real_recordings, kind, folder):
             return self.frames[index]
 
     some = Some(**vars(first))
-    write_bag(some, tmp_path / "bag", images="raw")
+    write_bag(some, tmp_path / "bag", images=ImageFormat.RAW)
     again = RosbagSource(tmp_path / "bag")
     assert len(again) == len(some)
     for written, read in zip(some, again, strict=True):
