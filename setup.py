@@ -22,6 +22,7 @@ EXTRAS = {
         "colcon-common-extensions",
         "hypothesis",
         "lightning",
+        "mcap",
         "opencv-python-headless",
         "pytest",
         "pytest-timeout",
@@ -53,7 +54,10 @@ setup(
     ],
     python_requires=">=3.10",
     install_requires=[
+        "apsw",
+        "backports.zstd; python_version < '3.14'",
         "embreex",
+        "lz4",
         "matplotlib",
         "numpy",
         "pillow",

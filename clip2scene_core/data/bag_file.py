@@ -44,11 +44,18 @@ class Message(NamedTuple):
 class BagFile(Protocol):
     """One file of a bag, whose messages come in parts, each small enough for memory."""
 
-    connections: Mapping[int, Connection]
-    starts_ns: Sequence[int]
-    """Of each part: no message of it was recorded earlier."""
-    problem: str
-    """What is wrong with the file though it can be read; empty where nothing is."""
+    @property
+    def connections(self) -> Mapping[int, Connection]: ...
+
+    @property
+    def starts_ns(self) -> Sequence[int]:
+        """Of each part: no message of it was recorded earlier."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the file though it can be read; empty where nothing is."""
+        ...
 
     def messages(self, part: int, wanted: Collection[int], head_bytes: int) -> Iterator[Message]:
         """Those of some connections in one part, in any order. Raises DataError where it is damaged."""

@@ -13,6 +13,8 @@ import numpy as np
 from clip2scene_core.data.bag_file import Position
 from clip2scene_core.data.bag_reader import BagReader, Entry, Recorded
 from clip2scene_core.data.bag_times import (
+    LATE_NS,
+    POST_DATED_NS,
     Recording,
     Stretch,
     TopicTimes,
@@ -152,26 +154,30 @@ class _Found:
         topics = {*self._streams, *self._once, *self._transforms, *others}
         with_header = {topic for topic in topics if self._bag.has_header(topic)}
         for recorded in self._bag.find(topics):
-            topic, stamp_ns, position = recorded.topic, 0, ()
+            topic, stamp_ns = recorded.topic, 0
             if topic in with_header:
                 header = self._bag.header(recorded)
                 if header is None:
                     continue
                 stamp_ns = header.stamp_ns
                 if topic in self._streams:
-                    position = recorded.position
                     self.frames.setdefault(topic, header.frame_id)
                     self.points[topic] += header.points
             if topic in self._transforms:
                 stamp_ns = self._add_transforms(recorded)
             elif topic in self._once and self.first.get(topic) is None:
                 self.first[topic] = self._bag.load(recorded)
+            position = recorded.position if topic in self._streams else ()
             self._messages.setdefault(topic, Recording(topic)).add(stamp_ns, recorded.logged_ns, position)
 
     def tracks(self) -> dict[str, Track[Any]]:
         """Of streams by topic, of moving transforms by topic and frame; each with a message."""
-        streams = {topic: messages for topic, messages in self._messages.items() if topic in self._streams}
-        return {name: recording.track() for name, recording in [*streams.items(), *self._moving.items()]}
+        recordings: dict[str, Recording[Any]] = {**self._messages, **self._moving}
+        return {
+            name: recording.track()
+            for name, recording in recordings.items()
+            if name in self._streams or name in self._moving
+        }
 
     def static(self, end_ns: int) -> Iterator[StampedTransform]:
         """Static transforms that were recorded before a time."""
@@ -203,6 +209,7 @@ class _Settled:
     def __init__(self, tracks: Mapping[str, Track[Any]]) -> None:
         """Every message gets a stamp."""
         self.tracks: dict[str, Track[Any]] = {}
+        """Streams by topic, moving transforms by topic and frame."""
         self.notes: list[str] = []
         self.clock_notes: list[str] = []
         self.end_ns = sys.maxsize
@@ -223,9 +230,10 @@ class _Settled:
         self.tracks = {name: track for name, track in kept.items() if len(track.stamps_ns)}
 
     def compare_clocks(self, reference: str, *, align: bool) -> None:
-        told: set[str] = set()
+        base, told = self.tracks[reference], set[str]()
         for name, track in self.tracks.items():
-            ahead_ns = another_clock_ns(track, self.tracks[reference])
+            tolerance_ns = LATE_NS if name == track.topic else POST_DATED_NS
+            ahead_ns = another_clock_ns(track, base, tolerance_ns)
             if ahead_ns and align:
                 self.tracks[name] = track.shifted(-ahead_ns)
             if ahead_ns and track.topic not in told:

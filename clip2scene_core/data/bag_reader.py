@@ -20,7 +20,7 @@ from clip2scene_core.errors import DataError
 from clip2scene_core.stamps import NS_PER_S, stamp_ns_of
 
 if TYPE_CHECKING:
-    from rosbags.interfaces import Typestore
+    from rosbags.typesys.store import Typestore
 
 
 class Entry(NamedTuple):
@@ -64,13 +64,14 @@ class BagReader:
         self._process = os.getpid()
         paths, notes = find_files(path)
         self._files, problems = _open_files(paths, self)
-        self._notes = ["; ".join([*notes, *problems])] if notes or problems else []
+        self._notes = {"; ".join([*notes, *problems]): None} if notes or problems else {}
         for connection in (c for file in self._files for c in file.connections.values()):
             used = self.types.setdefault(connection.topic, connection.type)
             if used != connection.type:
-                self._notes.append(
+                note = (
                     f"{connection.topic} has messages of {used}, and of {connection.type}, which are left out"
                 )
+                self._notes[note] = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -90,17 +91,13 @@ class BagReader:
         return sorted(topic for topic, found in self.types.items() if found == message_type)
 
     def has_header(self, topic: str) -> bool:
-        """Whether the messages of a topic begin with a std_msgs/Header; False where the type is unknown."""
-        file, number = next(
-            (f, n)
-            for f, file in enumerate(self._files)
-            for n, c in file.connections.items()
-            if c.topic == topic
-        )
+        """Whether the messages of a topic begin with a std_msgs/Header; False where nobody knows."""
+        connection = next(c for file in self._files for c in file.connections.values() if c.topic == topic)
         try:
-            return starts_with_header(self._store(file, number), self._files[file].connections[number].type)
+            store = self._store(connection)
         except DataError:
             return False
+        return connection.encoding in ("cdr", "ros1") and starts_with_header(store, connection.type)
 
     def find(self, topics: Collection[str], *, head_bytes: int = HEAD_BYTES) -> Iterator[Recorded]:
         """Everything on these topics in the order of recording, without reading whole messages."""
@@ -128,9 +125,8 @@ class BagReader:
 
     def header(self, recorded: Recorded) -> Header | None:
         """Of a message whose type has one; None where it is damaged."""
-        file, number, *_ = recorded.position
+        head, encoding = recorded.head, self._connection(recorded.position).encoding
         try:
-            head, encoding = recorded.head, self._files[file].connections[number].encoding
             if encoding != "ros1" and head.startswith(ZSTD_MAGIC):
                 head = self._cdr(recorded.position)
             return read_header(head, encoding)
@@ -140,7 +136,7 @@ class BagReader:
 
     def load(self, recorded: Recorded) -> Any | None:
         """The whole message; None where it is damaged. Raises DataError where its type is unknown."""
-        store = self._store(*recorded.position[:2])
+        store = self._store(self._connection(recorded.position))
         try:
             return self._deserialised(recorded.position, store)
         except DataError:
@@ -165,7 +161,7 @@ class BagReader:
         """One message. Where its header has no time, it gets that of the entry. Raises DataError."""
         self._opened()
         try:
-            message = self._deserialised(entry.position, self._store(*entry.position[:2]))
+            message = self._deserialised(entry.position, self._store(self._connection(entry.position)))
         except DataError as error:
             raise DataError(f"{self.path}: {topic} at {entry.stamp_ns} ns cannot be read: {error}") from error
         if not stamp_ns_of(message):
@@ -183,11 +179,10 @@ class BagReader:
 
     def _cdr(self, position: Position) -> bytes:
         """A message as ROS 2 serialises it. Raises DataError where it is damaged."""
-        file, number, *place = position
-        connection = self._files[file].connections[number]
-        data = self._files[file].read(tuple(place))
+        connection = self._connection(position)
+        data = self._files[position[0]].read(position[2:])
         if connection.encoding == "ros1":
-            store = self._store(file, number)
+            store = self._store(connection)
             try:
                 return bytes(store.ros1_to_cdr(data, connection.type))
             except Exception as error:  # Whatever the generated code of rosbags raises over bad bytes.
@@ -197,15 +192,17 @@ class BagReader:
         return unpack_message(data) if data.startswith(ZSTD_MAGIC) else data
 
     def _deserialised(self, position: Position, store: Typestore) -> Any:
-        connection, data = self._files[position[0]].connections[position[1]], self._cdr(position)
+        connection, data = self._connection(position), self._cdr(position)
         try:
             return store.deserialize_cdr(data, connection.type)
         except Exception as error:  # Whatever the generated code of rosbags raises over bad bytes.
             raise DataError(f"no {connection.type}: {_line(error)}") from error
 
-    def _store(self, file: int, number: int) -> Typestore:
-        """Of a connection; made when first asked for, so that unknown types disturb nobody else."""
-        connection = self._files[file].connections[number]
+    def _connection(self, position: Position) -> Connection:
+        return self._files[position[0]].connections[position[1]]
+
+    def _store(self, connection: Connection) -> Typestore:
+        """Made when first asked for, so that unknown types disturb nobody else."""
         definition = connection._replace(topic="")
         if definition not in self._stores:
             self._stores[definition] = typestore_of(connection, self._definitions)

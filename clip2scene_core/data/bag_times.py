@@ -20,8 +20,11 @@ T = TypeVar("T")
 REWIND_NS = 1_000_000_000
 """Messages may overtake each other; a stamp this much older than those before starts the time anew."""
 
-CLOCK_NS = 500_000_000
+LATE_NS = 500_000_000
 """Messages may be late; headers this much off against those of the LiDAR are of another clock."""
+
+POST_DATED_NS = 2_000_000_000
+"""The same for transforms: localisation dates them a second ahead, so that they hold until the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -195,7 +198,7 @@ class TopicTimes:
         )
 
 
-def another_clock_ns(track: Track[Any], reference: Track[Any]) -> int:
-    """How far headers are ahead of those of the reference; 0 where it may be a delay."""
+def another_clock_ns(track: Track[Any], reference: Track[Any], tolerance_ns: int) -> int:
+    """How far headers are ahead of those of the reference; 0 where it is not more than is tolerated."""
     ahead_ns = track.lead_ns - reference.lead_ns
-    return ahead_ns if abs(ahead_ns) > CLOCK_NS else 0
+    return ahead_ns if abs(ahead_ns) > tolerance_ns else 0

@@ -11,8 +11,8 @@ from clip2scene_core.data.ros_types import typestore
 from clip2scene_core.errors import DataError
 
 if TYPE_CHECKING:
-    from rosbags.interfaces import Typestore
     from rosbags.interfaces.typing import Typesdict
+    from rosbags.typesys.store import Typestore
 
 HEADER = "std_msgs/msg/Header"
 

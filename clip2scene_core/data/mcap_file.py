@@ -140,8 +140,8 @@ class McapFile(ChunkedFile):
         stream = BytesIO(record)
         (number,) = struct.unpack("<H", stream.read(2))
         if opcode == SCHEMA:
-            name, encoding, text = (prefixed(stream) for _ in range(3))
-            self._schemas[number] = _Schema(name.decode(), encoding.decode(), text.decode(errors="replace"))
+            name, kind, text = (prefixed(stream) for _ in range(3))
+            self._schemas[number] = _Schema(name.decode(), kind.decode(), text.decode(errors="replace"))
         elif number not in self.connections:
             (schema_number,) = struct.unpack("<H", stream.read(2))
             schema = self._schemas.get(schema_number, _Schema("", "", ""))

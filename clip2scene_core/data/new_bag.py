@@ -17,7 +17,8 @@ from clip2scene_core.errors import DataError
 
 if TYPE_CHECKING:
     from rosbags import rosbag1, rosbag2
-    from rosbags.interfaces import Connection, Qos, Typestore
+    from rosbags.interfaces import Connection, Qos
+    from rosbags.typesys.store import Typestore
 
 
 class BagFormat(str, Enum):

@@ -52,8 +52,7 @@ class SqliteFile:
         import apsw
 
         try:
-            with self._database.blob_open("main", "messages", "data", position[0], False) as blob:
-                return blob.read()
+            return self._data(position[0])
         except apsw.Error as error:
             raise DataError(f"row {position[0]} is damaged: {error}") from error
 
@@ -64,14 +63,21 @@ class SqliteFile:
         return self.__dict__ | {"_database": None}
 
     def _head(self, row: int, size: int) -> bytes:
-        """The first bytes of a message without reading the rest of it; none where it is damaged."""
+        """The first bytes of a message; none where it is damaged."""
         import apsw
 
         try:
-            with self._database.blob_open("main", "messages", "data", row, False) as blob:
-                return blob.read(size)
+            return self._data(row, size)
         except apsw.Error:
             return b""
+
+    def _data(self, row: int, size: int = -1) -> bytes:
+        """The first bytes of a message, or all; SQLite reads no more than it must."""
+        blob = self._database.blob_open("main", "messages", "data", row, False)
+        try:
+            return blob.read(size)
+        finally:
+            blob.close()
 
     def _open(self) -> apsw.Connection:
         import apsw
@@ -112,20 +118,24 @@ class SqliteFile:
         definitions: dict[str, tuple[str, str]] = {}
         try:
             if self._has_table("message_definitions"):
-                query = "SELECT topic_type, encoded_message_definition, encoding FROM message_definitions"
-                definitions = {name: (text, kind) for name, text, kind in self._database.execute(query)}
+                columns = "topic_type, CAST(encoded_message_definition AS BLOB), encoding"
+                query = f"SELECT {columns} FROM message_definitions"
+                definitions = {
+                    name: (text.decode(errors="replace"), kind)
+                    for name, text, kind in self._database.execute(query)
+                }
             query = "SELECT id, name, type, serialization_format FROM topics"
             for number, topic, type_name, encoding in self._database.execute(query):
                 definition = definitions.get(type_name, ("", ""))
                 self.connections[number] = Connection(
                     topic, normalised_type(type_name), encoding, *definition
                 )
-        except (apsw.Error, TypeError, AttributeError) as error:
+        except (apsw.Error, TypeError, AttributeError, ValueError) as error:
             raise DataError(f"its tables are not those of rosbag2: {error}") from error
 
     def _has_table(self, name: str) -> bool:
-        query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
-        return bool(self._database.execute(query, (name,)).fetchone()[0])
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return bool(self._database.execute(query, (name,)).fetchall())
 
     def _list_rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Row, topic and time of recording (int64 each) of the messages, in the order of time.

@@ -200,6 +200,29 @@ class TestConvert:
             assert "is the recording itself" in error_of(*arguments)
         assert {path.name: path.read_bytes() for path in recording.iterdir()} == before
 
+    def test_a_recording_lies_not_in_what_is_replaced(self, bag, tmp_path):
+        run("convert", "rosbag", bag, tmp_path / "drive")
+        (file,) = (tmp_path / "drive").glob("*.mcap")
+        assert "is the recording itself" in error_of(
+            "convert", "rosbag", file, tmp_path / "drive", "--overwrite"
+        )
+        assert file.is_file()
+
+    @pytest.mark.parametrize(("format", "name"), [("mcap", "b"), ("sqlite3", "b"), ("ros1", "b.bag")])
+    def test_every_format_can_be_read_again(self, bag, tmp_path, format, name):
+        out = tmp_path / name
+        text = run("convert", "rosbag", bag, out, "--format", format, "--compress").stdout
+        assert f"wrote {out}\n" in text
+        source, again = open_source("rosbag", bag), open_source("rosbag", out)
+        for index in range(SCANS):
+            np.testing.assert_array_equal(again[index].scan.xyz, source[index].scan.xyz)
+            np.testing.assert_array_equal(again[index].labels.class_id, source[index].labels.class_id)
+        assert "ground truth  semantic_kitti" in run("inspect", "rosbag", out).stdout
+
+    def test_a_bag_of_ros_1_needs_its_suffix(self, bag, tmp_path):
+        error = error_of("convert", "rosbag", bag, tmp_path / "b", "--format", "ros1")
+        assert "b cannot be a bag of format ros1, which is one file; name it NAME.bag" in error
+
     def test_an_interruption_leaves_nothing(self, bag, tmp_path, monkeypatch):
         def interrupted(self, index):
             if index == 1:

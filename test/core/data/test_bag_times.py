@@ -123,6 +123,20 @@ def test_late_messages_are_no_other_clock(write):
     assert all(frame.images for frame in source)
 
 
+def test_post_dated_transforms_are_no_other_clock(write):
+    """As amcl does, whose map -> odom holds a second longer."""
+    ahead = [
+        (
+            "/tf",
+            START + 100 * i * MS,
+            transforms(("map", "odom", START + (100 * i + 1000) * MS, (0, 0, 0), NO_TURN)),
+        )
+        for i in range(-11, 4)
+    ]
+    source = RosbagSource(write(*drive(3), *ahead))
+    assert (len(source), source.notes) == (3, ())
+
+
 def played(start_ns, offset_m, scans):
     """A drive that is recorded from a time on, always stamped as if it began at START."""
     for i in range(2 * scans + 2):
