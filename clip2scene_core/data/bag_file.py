@@ -127,9 +127,7 @@ def _listed(folder: Path, present: Sequence[Path]) -> tuple[list[Path], tuple[st
         if not present or all(file.suffix in (".bag", ".active") for file in present):
             return [], ()  # Bags of ROS 1 never have it.
         count = "its file is" if len(present) == 1 else f"its {len(present)} files are"
-        return [], (
-            f"{folder} has no metadata.yaml, so its recorder did not end well; {count} read as one bag",
-        )
+        return [], (f"{folder} has no metadata.yaml, as when a recorder is killed; {count} read as one bag",)
     try:
         information = yaml.safe_load(path.read_text())["rosbag2_bagfile_information"]
         names = [Path(name).name for name in information["relative_file_paths"]]

@@ -15,10 +15,10 @@ from clip2scene_core.data.bag_reader import BagReader, Entry, Recorded
 from clip2scene_core.data.bag_times import (
     LATE_NS,
     POST_DATED_NS,
-    Recording,
     Stretch,
     TopicTimes,
     Track,
+    TrackBuilder,
     another_clock_ns,
     in_order,
     with_stamps,
@@ -139,15 +139,15 @@ class _Found:
         self._streams = frozenset(streams)
         self._once = frozenset(once)
         self._transforms = frozenset(bag.topics(TRANSFORMS))
-        self._messages: dict[str, Recording[Position]] = {}
-        self._moving: dict[str, Recording[StampedTransform]] = {}
+        self._messages: dict[str, TrackBuilder[Position]] = {}
+        self._moving: dict[str, TrackBuilder[StampedTransform]] = {}
         self._static: list[tuple[int, StampedTransform]] = []
         self.first: dict[str, Any] = {}
         """The first message of topics of which no more is needed; None where all are damaged."""
         self.frames: dict[str, str] = {}
         """The frame of each stream's first message."""
         self.points: Counter[str] = Counter()
-        """Of all messages of a stream together."""
+        """Of all messages of each stream of clouds."""
 
     def read(self, others: Collection[str]) -> None:
         """`others` are topics of which only the times matter."""
@@ -162,17 +162,17 @@ class _Found:
                 stamp_ns = header.stamp_ns
                 if topic in self._streams:
                     self.frames.setdefault(topic, header.frame_id)
-                    self.points[topic] += header.points
+                    self.points[topic] += header.points if self._bag.types[topic] == CLOUD else 0
             if topic in self._transforms:
                 stamp_ns = self._add_transforms(recorded)
             elif topic in self._once and self.first.get(topic) is None:
                 self.first[topic] = self._bag.load(recorded)
             position = recorded.position if topic in self._streams else ()
-            self._messages.setdefault(topic, Recording(topic)).add(stamp_ns, recorded.logged_ns, position)
+            self._messages.setdefault(topic, TrackBuilder(topic)).add(stamp_ns, recorded.logged_ns, position)
 
     def tracks(self) -> dict[str, Track[Any]]:
         """Of streams by topic, of moving transforms by topic and frame; each with a message."""
-        recordings: dict[str, Recording[Any]] = {**self._messages, **self._moving}
+        recordings: dict[str, TrackBuilder[Any]] = {**self._messages, **self._moving}
         return {
             name: recording.track()
             for name, recording in recordings.items()
@@ -198,7 +198,7 @@ class _Found:
                 self._static.append((recorded.logged_ns, transform))
             else:
                 name = f"{recorded.topic} of '{transform.child}'"
-                moving = self._moving.setdefault(name, Recording(recorded.topic))
+                moving = self._moving.setdefault(name, TrackBuilder(recorded.topic))
                 moving.add(transform.stamp_ns, recorded.logged_ns, transform)
         return stamps_ns[0] if stamps_ns else 0
 
@@ -250,7 +250,7 @@ class _Settled:
         for track in self.tracks.values():
             for item, stamp_ns in zip(track.items, track.stamps_ns.tolist(), strict=True):
                 if isinstance(item, StampedTransform):
-                    yield item._replace(stamp_ns=stamp_ns)
+                    yield item if item.stamp_ns == stamp_ns else item._replace(stamp_ns=stamp_ns)
 
 
 def _clock_note(topic: str, reference: str, ahead_ns: int, *, align: bool) -> str:

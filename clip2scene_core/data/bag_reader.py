@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clip2scene_core.data import mcap_file, ros1_file, sqlite_file
 from clip2scene_core.data.bag_file import BagFile, Connection, Message, Position, find_files
-from clip2scene_core.data.definitions import read_definitions, starts_with_header, typestore_of
+from clip2scene_core.data.definitions import Definitions, read_definitions, starts_with_header, typestore_of
 from clip2scene_core.data.headers import HEAD_BYTES, Header, read_header
 from clip2scene_core.data.packing import ZSTD_MAGIC, unpack_file, unpack_message, unpacked_name
 from clip2scene_core.errors import DataError
@@ -46,6 +46,7 @@ class Recorded(NamedTuple):
 class BagReader:
     """Messages of one bag; opens its files again in another process, so that data loaders may fork.
 
+    A packed file is unpacked to a temporary folder, which is there as long as the first reader is.
     All messages are given as ROS 2 names and serialises them, those of a ROS 1 bag too.
     """
 
@@ -57,21 +58,18 @@ class BagReader:
         self.path = path
         self.types: dict[str, str] = {}
         """Message type by topic."""
-        self._definitions = {} if definitions is None else read_definitions(Path(definitions))
-        self._stores: dict[Connection, Typestore] = {}
+        self._definitions = Definitions() if definitions is None else read_definitions(Path(definitions))
         self._damaged_parts: set[tuple[int, int]] = set()
         self._damaged_messages: dict[str, set[Position]] = {}
         self._process = os.getpid()
         paths, notes = find_files(path)
         self._files, problems = _open_files(paths, self)
-        self._notes = {"; ".join([*notes, *problems]): None} if notes or problems else {}
-        for connection in (c for file in self._files for c in file.connections.values()):
-            used = self.types.setdefault(connection.topic, connection.type)
-            if used != connection.type:
-                note = (
-                    f"{connection.topic} has messages of {used}, and of {connection.type}, which are left out"
-                )
-                self._notes[note] = None
+        self._notes = ["; ".join([*notes, *problems])] if notes or problems else []
+        connections = (c for file in self._files for c in file.connections.values())
+        for topic, kind in dict.fromkeys((c.topic, c.type) for c in connections):
+            used = self.types.setdefault(topic, kind)
+            if used != kind:
+                self._notes.append(f"{topic} has messages of {used}, and of {kind}, which are left out")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -180,7 +178,10 @@ class BagReader:
     def _cdr(self, position: Position) -> bytes:
         """A message as ROS 2 serialises it. Raises DataError where it is damaged."""
         connection = self._connection(position)
-        data = self._files[position[0]].read(position[2:])
+        try:
+            data = self._files[position[0]].read(position[2:])
+        except OSError as error:
+            raise DataError(f"the file cannot be read: {error.strerror}") from error
         if connection.encoding == "ros1":
             store = self._store(connection)
             try:
@@ -203,20 +204,20 @@ class BagReader:
 
     def _store(self, connection: Connection) -> Typestore:
         """Made when first asked for, so that unknown types disturb nobody else."""
-        definition = connection._replace(topic="")
-        if definition not in self._stores:
-            self._stores[definition] = typestore_of(connection, self._definitions)
-        return self._stores[definition]
+        return typestore_of(connection, self._definitions)
 
     def _opened(self) -> Sequence[BagFile]:
         if self._process != os.getpid():
-            for file in self._files:
-                file.reopen()
+            try:
+                for file in self._files:
+                    file.reopen()
+            except OSError as error:
+                raise DataError(f"{self.path} cannot be opened again: {error.strerror}") from error
             self._process = os.getpid()
         return self._files
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_process": None, "_stores": {}}
+        return self.__dict__ | {"_process": None}
 
 
 def _open_files(paths: Sequence[Path], owner: object) -> tuple[list[BagFile], list[str]]:

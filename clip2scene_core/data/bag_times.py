@@ -60,7 +60,7 @@ class Track(Generic[T]):
 
 
 @dataclass(slots=True, eq=False)
-class Recording(Generic[T]):
+class TrackBuilder(Generic[T]):
     """A track that grows."""
 
     topic: str

@@ -19,7 +19,10 @@ KEPT_CHUNKS = 4
 """How many unpacked chunks stay in memory for those who ask for neighbouring messages."""
 
 LARGEST_CHUNK = 1 << 30
-"""Bytes; a packed chunk that says it is larger is damaged."""
+"""Bytes; a packed chunk or a declaration that says it is larger is damaged."""
+
+LARGEST_TEXT = 1 << 24
+"""Bytes of a name, a definition or a header."""
 
 LOOSE_BYTES = 1 << 22
 """Messages outside of chunks are taken together until they have so many bytes."""
@@ -102,7 +105,10 @@ class ChunkedFile(ABC):
 
     def read(self, position: Position) -> bytes:
         part, offset, size = position
-        stream, _, _ = self._content(self._chunks[part])
+        try:
+            stream, _, _ = self._content(self._chunks[part])
+        except DAMAGE as error:
+            raise DataError(f"its chunk is damaged: {error}") from error
         stream.seek(offset)
         data = stream.read(size)
         if len(data) < size:
@@ -145,8 +151,8 @@ class ChunkedFile(ABC):
         return BytesIO(self._recent[chunk.offset]), 0, chunk.unpacked_size
 
     def _unpack(self, chunk: Chunk) -> bytes:
-        if max(chunk.size, chunk.unpacked_size) > LARGEST_CHUNK:
-            raise DataError(f"a chunk cannot have {max(chunk.size, chunk.unpacked_size)} bytes")
+        if chunk.unpacked_size > LARGEST_CHUNK:
+            raise DataError(f"a chunk cannot have {chunk.unpacked_size} bytes")
         content = unpack(self._bytes(chunk.offset, chunk.size), chunk.compression, chunk.unpacked_size)
         if chunk.checksum_offset:
             (checksum,) = struct.unpack("<I", self._bytes(chunk.checksum_offset, 4))
@@ -155,17 +161,17 @@ class ChunkedFile(ABC):
         return content
 
     def _bytes(self, offset: int, size: int) -> bytes:
-        """Of the file. Raises EOFError where it ends before."""
-        if size > self._size - offset:
-            raise EOFError("the file ends before")
+        """Of the file. Raises EOFError where it ends before, or where there are more than can be meant."""
+        if size > min(self._size - offset, LARGEST_CHUNK):
+            raise EOFError(f"{size} bytes are more than there can be")
         self._file.seek(offset)
         return self._file.read(size)
 
 
-def prefixed(stream: BinaryIO, most: int = LARGEST_CHUNK) -> bytes:
-    """Bytes behind their length as uint32. Raises EOFError where they end before, or are more than `most`."""
+def prefixed(stream: BinaryIO) -> bytes:
+    """Bytes behind their length as uint32. Raises EOFError where they end before, or cannot be so many."""
     (size,) = struct.unpack("<I", stream.read(4))
-    data = stream.read(min(size, most))
+    data = stream.read(min(size, LARGEST_TEXT))
     if len(data) < size:
         raise EOFError(f"{size} bytes end after {len(data)}")
     return data

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,29 +21,43 @@ HEADER = "std_msgs/msg/Header"
 IDL_SEPARATOR = "=" * 80 + "\n"
 
 
-def typestore_of(connection: Connection, own: Typesdict) -> Typestore:
+@dataclass(frozen=True, slots=True, eq=False)
+class Definitions:
+    """What the user says of types."""
+
+    types: Typesdict = field(default_factory=dict)
+
+
+def typestore_of(connection: Connection, own: Definitions) -> Typestore:
     """A store with the type of a connection.
 
     `own` are definitions of the user, which count most; then come the usual ones, then those of the bag:
     what this project reads by name is the same in all of ROS 2, and in ROS 1 but for names that differ.
     Raises DataError where all of them together do not define the type.
     """
+    try:
+        return _typestore(connection._replace(topic=""), own)
+    except DataError as error:
+        raise DataError(f"{connection.topic}: {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _typestore(connection: Connection, own: Definitions) -> Typestore:
+    """Kept, since rosbags writes and compiles code for each."""
     from rosbags.typesys import Stores, get_typestore
 
-    types = {**_embedded(connection), **typestore().fielddefs, **own}
+    types = {**_embedded(connection), **typestore().fielddefs, **own.types}
     try:
         needed = {name: types[name] for name in _parts(connection.type, types)}
     except KeyError as error:
         raise DataError(
-            f"{connection.topic}: type {error.args[0]} is unknown; give its .msg file with definitions=PATH"
+            f"type {error.args[0]} is unknown; give its .msg file with definitions=PATH"
         ) from error
     store = get_typestore(Stores.EMPTY)
     try:
         store.register(needed)
     except Exception as error:  # Whatever the code of rosbags that writes code raises over odd names.
-        raise DataError(
-            f"{connection.topic}: the definition of {connection.type} is wrong: {error}"
-        ) from error
+        raise DataError(f"the definition of {connection.type} is wrong: {_line(error)}") from error
     return store
 
 
@@ -51,7 +67,7 @@ def starts_with_header(store: Typestore, message_type: str) -> bool:
     return bool(fields) and fields[0][1][1] == HEADER
 
 
-def read_definitions(path: Path) -> Typesdict:
+def read_definitions(path: Path) -> Definitions:
     """From one .msg file, or all below a folder; a file is PACKAGE/msg/NAME.msg or PACKAGE/NAME.msg.
 
     Raises DataError where there are none or one cannot be parsed.
@@ -69,7 +85,7 @@ def read_definitions(path: Path) -> Typesdict:
             types |= get_types_from_msg(file.read_text(), f"{package}/msg/{file.stem}")
         except (TypesysError, OSError, ValueError) as error:
             raise DataError(f"{file} is no definition of a message: {_line(error)}") from error
-    return types
+    return Definitions(types)
 
 
 def _embedded(connection: Connection) -> Typesdict:

@@ -100,7 +100,7 @@ class Ros1File(ChunkedFile):
         """The stream is at the beginning of a record's data then."""
         while begin < end:
             stream.seek(begin)
-            fields = _fields(prefixed(stream, most=end - begin))
+            fields = _fields(prefixed(stream))
             (size,) = struct.unpack("<I", stream.read(4))
             record = _Record(fields, begin, stream.tell(), size)
             if not fields.get(b"op"):

@@ -7,6 +7,7 @@ import pickle
 import random
 import shutil
 import sqlite3
+import struct
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -200,9 +201,9 @@ def test_every_kind_of_file_gives_the_same_drive(tmp_path, kind):
     source = RosbagSource(path)
     assert source.notes == ()
     assert len(source) == SCANS
-    source = pickle.loads(pickle.dumps(source))  # As it goes to the process of a data loader.
+    in_process = pickle.loads(pickle.dumps(source))  # As it goes to the process of a data loader.
     for i in (7, *range(SCANS)):
-        frame = source[i]
+        frame = in_process[i]
         np.testing.assert_array_equal(frame.scan.xyz, xyz_of(i).astype(np.float32))
         np.testing.assert_allclose(frame.world_from_lidar.translation, [i + 1, 0, 2], atol=1e-9)
         np.testing.assert_array_equal(frame.images["front"].rgb, rgb_of(i))
@@ -213,7 +214,7 @@ def test_split_files_without_metadata_are_one_bag(tmp_path):
     path = split(rosbag2_writer(StoragePlugin.MCAP))(tmp_path / "bag", drive(SCANS))
     source = RosbagSource(path)
     assert source.notes == (
-        f"{path} has no metadata.yaml, so its recorder did not end well; its 12 files are read as one bag",
+        f"{path} has no metadata.yaml, as when a recorder is killed; its 12 files are read as one bag",
     )
     assert [frame.scan.stamp_ns for frame in source] == [START + 100 * i * MS for i in range(SCANS)]
     np.testing.assert_array_equal(source[10].scan.xyz, xyz_of(10).astype(np.float32))
@@ -291,6 +292,44 @@ def test_of_a_cut_file_the_beginning_is_read(tmp_path, kind):
         np.testing.assert_array_equal(source[i].scan.xyz, xyz_of(i).astype(np.float32))
 
 
+def ros1_record(data: bytes, **fields: bytes) -> bytes:
+    header = b"".join(
+        struct.pack("<I", len(name) + 1 + len(value)) + name.encode() + b"=" + value
+        for name, value in fields.items()
+    )
+    return struct.pack("<I", len(header)) + header + struct.pack("<I", len(data)) + data
+
+
+def test_a_bag_of_ros_1_that_is_still_active_is_read(tmp_path):
+    """By hand, as a killed rosbag leaves it: no index, and a last chunk that does not know its size."""
+    zero, kind = bytes(4), "sensor_msgs/msg/PointCloud2"
+    definition, md5 = ROS1.generate_msgdef(kind)
+    texts = {"topic": "/points", "type": "sensor_msgs/PointCloud2", "md5sum": md5}
+    texts["message_definition"] = definition
+    about = ros1_record(b"", **{name: text.encode() for name, text in texts.items()})[4:-4]
+    clouds = [
+        ros1_record(
+            bytes(ROS1.serialize_ros1(as_ros1(cloud(START + i * MS, xyz_of(i))), kind)),
+            op=b"\x02",
+            conn=zero,
+            time=struct.pack("<II", START // 10**9, i * MS),
+        )
+        for i in range(3)
+    ]
+    path = tmp_path / "drive.bag.active"
+    path.write_bytes(
+        b"#ROSBAG V2.0\n"
+        + ros1_record(b" " * 4000, op=b"\x03", index_pos=bytes(8), conn_count=zero, chunk_count=zero)
+        + ros1_record(b"", op=b"\x05", compression=b"none", size=zero)
+        + ros1_record(about, op=b"\x07", conn=zero, topic=b"/points")
+        + b"".join(clouds)[:-7]
+    )
+    source = RosbagSource(path)
+    assert "its index is missing" in source.notes[0]
+    assert [frame.scan.stamp_ns for frame in source] == [START, START + MS]
+    np.testing.assert_array_equal(source[1].scan.xyz, xyz_of(1).astype(np.float32))
+
+
 @pytest.mark.parametrize(("journal", "expected"), [("WAL", 9), ("DELETE", 5)])
 def test_a_database_that_was_never_closed_has_all_that_was_committed(tmp_path, journal, expected):
     """Copied while a recorder writes, which leaves the files that a killed one does."""
@@ -350,7 +389,7 @@ BROKEN = {
     "ROS 1": ros1_writer(),
     "ROS 1 bz2": ros1_writer("BZ2"),
 }
-BREAKS = int(os.environ.get("CLIP2SCENE_FUZZ", "12"))
+BREAKS = int(os.environ.get("CLIP2SCENE_FUZZ", "4"))
 """How often each kind of file is cut, and how often bytes of it are flipped."""
 
 
