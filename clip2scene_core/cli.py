@@ -17,7 +17,8 @@ from typer.core import TyperGroup
 import clip2scene_core
 from clip2scene_core import config as configuration
 from clip2scene_core.config import InferenceConfig, RunConfig
-from clip2scene_core.data.bag_writer import BagFormat, ImageFormat, write_bag
+from clip2scene_core.data.bag_writer import ImageFormat, write_bag
+from clip2scene_core.data.new_bag import BagFormat
 from clip2scene_core.errors import Clip2SceneError, DataError, MissingExtraError
 from clip2scene_core.terminal import console, print_demo, print_iou, print_wrote, progress, stages
 from clip2scene_core.writing import whole_file
