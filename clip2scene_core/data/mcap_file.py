@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterator
 from io import BytesIO
 from typing import BinaryIO, NamedTuple
@@ -115,8 +116,8 @@ class McapFile(ChunkedFile):
         for opcode, offset, size in self._records(stream, begin, end):
             if opcode == MESSAGE:
                 channel, _, logged_ns, _ = MESSAGE_HEAD.unpack(stream.read(MESSAGE_HEAD.size))
-                if size < MESSAGE_HEAD.size:
-                    raise ValueError(f"a message record has {size} bytes")
+                if size < MESSAGE_HEAD.size or logged_ns > sys.maxsize:
+                    raise ValueError(f"no message begins at byte {offset}")
                 yield Found(logged_ns, channel, offset + MESSAGE_HEAD.size, size - MESSAGE_HEAD.size)
             elif opcode in (SCHEMA, CHANNEL):
                 self._declare(opcode, stream.read(size))
