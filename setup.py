@@ -24,6 +24,7 @@ EXTRAS = {
         "hypothesis",
         "kiss-icp",
         "lightning",
+        "mcap",
         "opencv-python-headless",
         "pytest",
         "pytest-timeout",
@@ -55,7 +56,10 @@ setup(
     ],
     python_requires=">=3.10",
     install_requires=[
+        "apsw",
+        "backports.zstd; python_version < '3.14'",
         "embreex",
+        "lz4",
         "matplotlib",
         "numpy",
         "pillow",

@@ -17,6 +17,8 @@ from typer.core import TyperGroup
 import clip2scene_core
 from clip2scene_core import config as configuration
 from clip2scene_core.config import InferenceConfig, RunConfig
+from clip2scene_core.data.bag_writer import ImageFormat, write_bag
+from clip2scene_core.data.new_bag import BagFormat
 from clip2scene_core.errors import Clip2SceneError, DataError, MissingExtraError
 from clip2scene_core.terminal import console, print_demo, print_iou, print_wrote, progress, stages
 from clip2scene_core.writing import whole_file
@@ -103,7 +105,6 @@ def demo(
         raise MissingExtraError(error.name or "rclpy", "ros") from error
     if bag is None:
         from clip2scene_core.data import open_source
-        from clip2scene_core.data.bag_writer import write_bag
 
         bag = out / "drive"
         source = open_source("simulated", None, seed=seed, frames=frames, lidar=lidar)
@@ -123,18 +124,23 @@ def demo(
 def convert(
     kind: SourceKind,
     root: Root,
-    out: Annotated[Path, typer.Argument(help="folder of the bag to write")],
+    out: Annotated[Path, typer.Argument(help="folder of the bag to write; NAME.bag for ros1")],
     options: With = None,
     frames: Frames = 0,
+    format: Annotated[BagFormat, typer.Option("--format", help="of the bag")] = BagFormat.MCAP,
+    compress: Annotated[bool, typer.Option("--compress", help="pack messages, with zstd or lz4")] = False,
+    images: Annotated[
+        ImageFormat, typer.Option("--images", help="of those that are not JPEG or PNG already; raw: of all")
+    ] = ImageFormat.JPEG,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a bag that is there")] = False,
 ) -> None:
-    """Writes any recording to an MCAP bag that other ROS tools can play."""
-    from clip2scene_core.data.bag_writer import write_bag
-
+    """Writes any recording to a bag that other ROS tools can play."""
     _check_is_no_input(out, root)
     source = _open(kind, root, frames, options)
     with progress("converting", len(source)) as report:
-        write_bag(source, out, overwrite=overwrite, progress=report)
+        write_bag(
+            source, out, format=format, compress=compress, images=images, overwrite=overwrite, progress=report
+        )
     print_wrote(str(out))
 
 
@@ -218,7 +224,6 @@ def label(
     frames: Frames = 0,
 ) -> None:
     """Labels every scan without ROS: a bag of labelled clouds, a summary and a picture."""
-    from clip2scene_core.data.bag_writer import write_bag
     from clip2scene_core.evaluation.evaluate import median_stages
     from clip2scene_core.evaluation.pictures import save_picture
     from clip2scene_core.inference.labelled import LabelledSource
@@ -295,8 +300,8 @@ def _segmenter(checkpoint: str, settings: list[str] | None) -> Any:
 
 
 def _check_is_no_input(bag: Path, root: Path) -> None:
-    if bag.resolve() == root.resolve():
-        raise DataError(f"{bag} is the recording itself, which would be replaced; name another folder")
+    if root.resolve().is_relative_to(bag.resolve()):
+        raise DataError(f"{bag} is the recording itself, which would be replaced; name another one")
 
 
 def _hardware(device: str) -> str:

@@ -52,6 +52,8 @@ class CameraImage:
     stamp_ns: int
     frame_id: str
     """The optical frame: x right, y down, z forward."""
+    encoded: bytes | None = field(default=None, repr=False)
+    """The JPEG or PNG file that `rgb` was decoded from, where there is one; who changes `rgb` drops it."""
 
     def __post_init__(self) -> None:
         expected = (self.camera.height, self.camera.width, 3)

@@ -12,6 +12,7 @@ import numpy as np
 from clip2scene_core.camera_info import CameraCalibration, calibration_from_info, is_rectified
 from clip2scene_core.data.bag_index import BagIndex, Stream
 from clip2scene_core.data.bag_reader import BagReader, Entry
+from clip2scene_core.data.files import jpeg_or_png
 from clip2scene_core.data.ros_types import IMAGE
 from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.images import compressed_rgb, image_rgb
@@ -113,7 +114,7 @@ class CameraFinder:
 
     def _calibration(self, images: Stream, info_topic: str) -> CameraCalibration:
         """For images of the size of the first one."""
-        height, width, _ = read_rgb(self._bag, images.topic, images.entries[0]).shape
+        height, width, _ = read_pixels(self._bag, images.topic, images.entries[0])[0].shape
         info = self._index.camera_infos[info_topic]
         try:
             return calibration_from_info(info, width, height, rectified=is_rectified(images.topic))
@@ -121,10 +122,16 @@ class CameraFinder:
             raise CalibrationError(f"{info_topic}: {error}") from error
 
 
-def read_rgb(bag: BagReader, topic: str, entry: Entry) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of one image. Raises DataError, naming `topic`, where it cannot be read."""
-    decode = image_rgb if bag.types[topic] == IMAGE else compressed_rgb
-    return decode(bag.message(topic, entry), topic=topic)
+def read_pixels(bag: BagReader, topic: str, entry: Entry) -> tuple[np.ndarray, bytes | None]:
+    """(H, W, 3) uint8 RGB of one image, and the JPEG or PNG that it was recorded as.
+
+    Raises DataError, naming `topic`, where it cannot be read.
+    """
+    message = bag.message(topic, entry)
+    if bag.types[topic] == IMAGE:
+        return image_rgb(message, topic=topic), None
+    mosaic = "bayer" in message.format.lower()  # a file that says nothing of its colours
+    return compressed_rgb(message, topic=topic), None if mosaic else jpeg_or_png(bytes(message.data))
 
 
 def camera_info_topic(image_topic: str) -> str:

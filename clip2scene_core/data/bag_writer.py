@@ -1,18 +1,18 @@
-"""Any recording as a rosbag2 MCAP bag that other ROS 2 tools can play."""
+"""Any recording as a bag that other ROS tools can play."""
 
 from __future__ import annotations
 
 import io
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 
 from clip2scene_core.cameras import Camera
+from clip2scene_core.data.files import PNG_MAGIC
+from clip2scene_core.data.new_bag import BagFormat, NewBag, new_bag
 from clip2scene_core.data.ros_types import class_map, typestore
 from clip2scene_core.data.source import FrameSource
 from clip2scene_core.errors import DataError
@@ -22,77 +22,57 @@ from clip2scene_core.pointcloud2 import append_labels, fields_of, points_of
 from clip2scene_core.stamps import NS_PER_S
 from clip2scene_core.types import CameraImage, Frame
 
-if TYPE_CHECKING:
-    from rosbags.interfaces import Qos
-    from rosbags.rosbag2 import Writer
-
 WORLD_FRAME = "odom"
 BASE_FRAME = "base_link"
 POINTS_TOPIC = "/lidar/points"
 LABEL_INFO_TOPIC = "/lidar/label_info"
 """Images are /CAMERA/image/compressed or /CAMERA/image, beside /CAMERA/camera_info."""
 
-ImageFormat = Literal["jpeg", "raw"]
+
+class ImageFormat(str, Enum):
+    """How images are written; those that the recording has compressed itself only where this is RAW."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    RAW = "raw"
 
 
 def write_bag(
     source: FrameSource,
     path: Path | str,
     *,
-    images: ImageFormat = "jpeg",
+    format: BagFormat = BagFormat.MCAP,
+    compress: bool = False,
+    images: ImageFormat = ImageFormat.JPEG,
     jpeg_quality: int = 92,
     overwrite: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Writes every frame of one drive: clouds with labels, images, camera models, TF and LabelInfo.
 
+    Images are the very bytes of the recording where it has them as JPEG or PNG, unless `images` is raw.
     Messages are recorded at their own stamps. TF has odom -> base_link at every stamp and the mounting
-    of each sensor in /tf_static; that and LabelInfo are latched. The folder appears under its name when
-    it is whole. `progress` is told the number of frames done. Raises DataError where `path` exists and
-    not `overwrite`, or where the frames are not of one drive: times go back or a sensor has moved.
+    of each sensor in /tf_static; that and LabelInfo are latched. The bag appears under its name when it is
+    whole. `progress` is told the number of frames done. Raises DataError as new_bag does, or where the
+    frames are not of one drive: times go back or a sensor has moved.
     """
     if not len(source):
         raise DataError(f"there are no frames to write to {path}")
-    with new_bag(Path(path), overwrite=overwrite) as writer:
-        drive = _Drive(writer, images, jpeg_quality)
+    with new_bag(Path(path), format=format, compress=compress, overwrite=overwrite) as bag:
+        drive = _Drive(bag, images, jpeg_quality)
         for index in range(len(source)):
             drive.add(source[index], source.mounting(index), source.label_set)
             progress(index + 1)
 
 
-@contextmanager
-def new_bag(path: Path, *, overwrite: bool = False) -> Iterator[Writer]:
-    """A rosbags writer of an MCAP bag, which is at `path` once the block ended well, and else nowhere.
-
-    Raises DataError where `path` exists and not `overwrite`.
-    """
-    from rosbags.rosbag2 import StoragePlugin, Writer
-
-    if path.exists() and not overwrite:
-        raise DataError(f"{path} exists; remove it or choose another name")
-    hidden = path.parent / f".{path.name}.{os.getpid()}"
-    shutil.rmtree(hidden, ignore_errors=True)
-    try:
-        hidden.mkdir(parents=True)
-        # Version 8 of the metadata is what both Humble and Jazzy read.
-        with Writer(hidden / path.name, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
-            yield writer
-        if path.exists():
-            path.rename(hidden / "old")
-        (hidden / path.name).rename(path)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-
-
 class _Drive:
     """The bag while it is written."""
 
-    def __init__(self, writer: Any, images: ImageFormat, jpeg_quality: int) -> None:
-        self._writer = writer
+    def __init__(self, bag: NewBag, images: ImageFormat, jpeg_quality: int) -> None:
+        self._bag = bag
         self._images = images
         self._jpeg_quality = jpeg_quality
         self._types = typestore().types
-        self._connections: dict[str, Any] = {}
         self._mounting: dict[str, SE3] = {}
         self._last_scan_ns = -1
         self._last_image_ns: dict[str, int] = {}
@@ -173,12 +153,13 @@ class _Drive:
 
     def _write_image(self, name: str, image: CameraImage) -> None:
         header = self._header(image.stamp_ns, image.frame_id)
-        if self._images == "jpeg":
+        if self._images is not ImageFormat.RAW:
+            data = image.encoded or _encoded(image.rgb, self._images, self._jpeg_quality)
             message = self._message(
                 "sensor_msgs/msg/CompressedImage",
                 header=header,
-                format="rgb8; jpeg compressed bgr8",
-                data=np.frombuffer(_jpeg(image.rgb, self._jpeg_quality), np.uint8),
+                format="png" if data.startswith(PNG_MAGIC) else "jpeg",
+                data=np.frombuffer(data, np.uint8),
             )
             self._put(f"/{name}/image/compressed", message, image.stamp_ns)
         else:
@@ -256,35 +237,13 @@ class _Drive:
         return self._types[message_type](**values)
 
     def _put(self, topic: str, message: Any, stamp_ns: int, *, latched: bool = False) -> None:
-        if topic not in self._connections:
-            self._connections[topic] = self._writer.add_connection(
-                topic, message.__msgtype__, typestore=typestore(), offered_qos_profiles=[qos(latched=latched)]
-            )
-        data = typestore().serialize_cdr(message, message.__msgtype__)
-        self._writer.write(self._connections[topic], stamp_ns, data)
+        cdr = typestore().serialize_cdr(message, message.__msgtype__)
+        self._bag.write(topic, message.__msgtype__, stamp_ns, cdr, latched=latched)
 
 
-def qos(*, latched: bool) -> Qos:
-    """Reliable; what a latched topic said last reaches those who come later."""
-    from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-
-    never = QosTime(9_223_372_036, 854_775_807)  # RMW_DURATION_INFINITE
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=1 if latched else 10,
-        reliability=QosReliability.RELIABLE,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=never,
-        lifespan=never,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=never,
-        avoid_ros_namespace_conventions=False,
-    )
-
-
-def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
+def _encoded(rgb: np.ndarray, kind: ImageFormat, jpeg_quality: int) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(rgb).save(buffer, kind.value, quality=jpeg_quality)
     return buffer.getvalue()

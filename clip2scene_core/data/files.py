@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from clip2scene_core.errors import DataError
+
+PNG_MAGIC = b"\x89PNG"
 
 
 def read_points(path: Path, columns: int) -> np.ndarray:
@@ -35,17 +38,21 @@ def _read_array(path: Path, dtype: np.dtype, columns: int, what: str) -> np.ndar
     return np.frombuffer(data, dtype)
 
 
-def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB."""
+def read_image(path: Path) -> tuple[np.ndarray, bytes | None]:
+    """(H, W, 3) uint8 RGB, and the file itself where it is JPEG or PNG."""
     from PIL import Image
 
+    data = _read(path)
     try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except FileNotFoundError as error:
-        raise _missing(path) from error
+        with Image.open(io.BytesIO(data)) as image:
+            return np.array(image.convert("RGB")), jpeg_or_png(data)
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path} is no whole image: {error}") from error
+
+
+def jpeg_or_png(data: bytes) -> bytes | None:
+    """`data` where they are such a file, which CameraImage.encoded takes; else None."""
+    return data if data.startswith((b"\xff\xd8\xff", PNG_MAGIC)) else None
 
 
 def read_text(path: Path) -> str:

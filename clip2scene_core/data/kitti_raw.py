@@ -109,12 +109,13 @@ class KittiRawSource:
         return self._trajectory.pose(int(self._stamps_ns[index]))
 
     def _image(self, name: str, index: int) -> CameraImage:
-        rgb = read_image(self._drive / name / "data" / f"{self._scans[index].stem}.png")
+        rgb, encoded = read_image(self._drive / name / "data" / f"{self._scans[index].stem}.png")
         return CameraImage(
             rgb=rgb,
             camera=camera_of(self._cameras[name][0], rgb),
             stamp_ns=int(self._image_stamps_ns[name][index]),
             frame_id=name,
+            encoded=encoded,
         )
 
     def _recorded_motion(self, poses: Path | str | None) -> Trajectory | None:

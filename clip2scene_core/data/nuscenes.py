@@ -199,12 +199,13 @@ class Keyframes:
 
     def _image(self, name: str, record: dict) -> CameraImage:
         calibrated = self._tables.get("calibrated_sensor", record["calibrated_sensor_token"])
-        rgb = read_image(self._tables.root / record["filename"])
+        rgb, encoded = read_image(self._tables.root / record["filename"])
         return CameraImage(
             rgb=rgb,
             camera=_camera(calibrated, record["width"] or rgb.shape[1], record["height"] or rgb.shape[0]),
             stamp_ns=_stamp_ns(record),
             frame_id=name,
+            encoded=encoded,
         )
 
     def _read_lidarseg(self) -> dict[str, Path]:

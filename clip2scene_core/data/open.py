@@ -41,6 +41,7 @@ def open_source(
 
 def parse_options(kind: str, root: Path | str | None, settings: Iterable[str]) -> dict[str, Any]:
     """Options for open_source from `key=value` texts; the items of a list are separated by commas.
+    A mapping is `key:value` texts in a list.
 
     Texts stay what they are (a sequence 00 is no number); an unknown key is left for open_source to refuse.
     Raises ConfigError for a text without `=`, or no number where one is expected.
@@ -67,6 +68,9 @@ def _options(build: Callable[..., FrameSource]) -> list[str]:
 def _typed(text: str, expected: str) -> Any:
     if expected.startswith("Sequence"):
         return [item for part in text.strip("[]").split(",") if (item := part.strip())]
+    if expected.startswith("Mapping"):
+        pairs = (part.rpartition(":") for part in text.split(",") if part.strip())
+        return {key.strip(): float(value) for key, _, value in pairs}
     if expected == "bool":
         return {"true": True, "false": False}[text.lower()]
     return {"int": int, "float": float}.get(expected, str)(text)

@@ -1,15 +1,16 @@
-"""rosbag2 recordings (MCAP or SQLite) as frames: clouds, images, camera models and TF."""
+"""Bags of ROS 1 and ROS 2 as frames: clouds, images, camera models and TF."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, read_rgb
+from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, read_pixels
 from clip2scene_core.data.bag_index import Stream, index_bag
 from clip2scene_core.data.bag_lidars import LidarReader
 from clip2scene_core.data.bag_reader import BagReader
@@ -45,9 +46,13 @@ class RosbagSource:
         sweeps: int = 0,
         deskew: bool = True,
         lidar_slop_ms: float = 100.0,
+        definitions: str | None = None,
+        clock_offset_ms: Mapping[str, float] | None = None,
+        align_clocks: bool = False,
+        stretch: int = 0,
         progress: Progress = silent,
     ) -> None:
-        """`root` is the bag's folder, or one .mcap or .db3 file. The bag is read once, to index it.
+        """`root` is the bag's folder, or one .mcap, .db3 or .bag file. The bag is read once, to index it.
 
         `points_topic`: default the cloud topic with most points. Several, with commas between them, are
         merged by TF into scans of the first, with scans of the others up to `lidar_slop_ms` away. `deskew`
@@ -59,12 +64,15 @@ class RosbagSource:
         `calibration` are YAML files that count more than TF and CameraInfo, see config/calibration.yaml.
         A field `label` is read with the label set named `truth_label_set`, or as the bag's LabelInfo
         says. Images farther than `image_slop_ms` from a scan do not belong to it. `sweeps` is how many
-        scans before each are given with it.
+        scans before each are given with it. `definitions` is a .msg file, or a folder of them, for types
+        that the bag does not define. `clock_offset_ms` by topic is added to the stamps of its headers;
+        `align_clocks` does so for all topics whose clock is not that of the clouds. Of a bag in which time
+        goes back, one `stretch` is read, counted from 1; 0 takes the longest.
 
         Raises DataError where the bag lacks something, CalibrationError where a named camera or
         `fixed_frame` cannot be related to the LiDAR or a named camera is not calibrated.
         """
-        self._bag = BagReader(Path(root))
+        self._bag = BagReader(Path(root), definitions=definitions)
         self._sweeps = sweeps
         self._notes: list[str] = []
         topics = [topic.strip() for topic in (points_topic or "").split(",") if topic.strip()]
@@ -73,9 +81,15 @@ class RosbagSource:
             points_topic=topics[0] if len(topics) == 1 else None,
             label_info_topic=label_info_topic,
             with_images=cameras is None or len(cameras) > 0,
+            clock_offset_ms=clock_offset_ms,
+            align_clocks=align_clocks,
+            stretch=stretch,
         )
+        self._notes += [*self._bag.notes, *contents.notes]
+        self._clock_notes = contents.clock_notes
         if calibration:
-            contents, self._notes = read_calibration(map(Path, calibration)).applied_to(contents)
+            contents, notes = read_calibration(map(Path, calibration)).applied_to(contents)
+            self._notes += notes
         self._tf = contents.tf
         self._scans, *others = self._choose_scans(contents.clouds, topics)
         from_scans = partial(motion_from_scans, self._scan, len(self), progress=progress)
@@ -166,9 +180,10 @@ class RosbagSource:
         total, self._scans.entries = len(self._scans.entries), known
         lidar, fixed = self._scans.frame_id, self.fixed_frame
         what = f"scans lie outside the time at which the pose of '{lidar}' in '{fixed}' is known"
+        reasons = "".join(f"; {note}" for note in self._clock_notes)
         if not known:
             raise CalibrationError(
-                f"{self._bag.path}: all {total} {what}; choose another fixed_frame or ego_motion"
+                f"{self._bag.path}: all {total} {what}; choose another fixed_frame or ego_motion{reasons}"
             )
         if len(known) < total:
             self._notes.append(f"{total - len(known)} of {total} {what} and are left out")
@@ -207,7 +222,9 @@ class RosbagSource:
         return self._motion.world_from_lidar.pose(self._scans.entries[index].stamp_ns)
 
     def _scan(self, index: int) -> LidarScan:
-        return scan_from(self._message(index), topic=self._scans.topic)
+        """As recorded, with the stamp of the index: another than the header's where clocks are aligned."""
+        scan = scan_from(self._message(index), topic=self._scans.topic)
+        return replace(scan, stamp_ns=self._scans.entries[index].stamp_ns)
 
     def _world_from_camera(self, camera: BagCamera, stamp_ns: int) -> SE3:
         world_from_lidar = self._motion.world_from_lidar.pose(stamp_ns)
@@ -220,13 +237,19 @@ class RosbagSource:
 
     def _image(self, camera: BagCamera, index: int) -> CameraImage:
         topic, entry, model = camera.images.topic, camera.images.entries[index], camera.calibration.camera
-        rgb = read_rgb(self._bag, topic, entry)
+        rgb, encoded = read_pixels(self._bag, topic, entry)
         if rgb.shape[:2] != (model.height, model.width):
             raise DataError(
                 f"{topic}: the image has {rgb.shape[1]} x {rgb.shape[0]} pixels, "
                 f"the first one has {model.width} x {model.height}"
             )
-        return CameraImage(rgb=rgb, camera=model, stamp_ns=entry.stamp_ns, frame_id=camera.frame_id)
+        return CameraImage(
+            rgb=rgb,
+            camera=model,
+            stamp_ns=entry.stamp_ns,
+            frame_id=camera.frame_id,
+            encoded=encoded,
+        )
 
     def _labels(self, clouds: Sequence[np.ndarray]) -> SemanticLabels | None:
         """Of the rows of all clouds; those of a cloud without labels are ignored."""

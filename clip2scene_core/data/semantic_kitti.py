@@ -123,12 +123,13 @@ def _scan(scans: Sequence[Path], stamps_ns: np.ndarray, index: int) -> LidarScan
 
 
 def _image(sequence: _Sequence, name: str, index: int) -> CameraImage:
-    rgb = read_image(sequence.folder / name / f"{sequence.scans[index].stem}.png")
+    rgb, encoded = read_image(sequence.folder / name / f"{sequence.scans[index].stem}.png")
     return CameraImage(
         rgb=rgb,
         camera=camera_of(sequence.cameras[name][0], rgb),
         stamp_ns=int(sequence.stamps_ns[index]),
         frame_id=name,
+        encoded=encoded,
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from clip2scene_core.data.bag_writer import qos
+from clip2scene_core.data.new_bag import NewBag
 from clip2scene_core.data.ros_types import CLOUD, LABEL_INFO, TRANSFORMS, label_set_of, typestore
 from clip2scene_core.errors import ConfigError
 from clip2scene_core.evaluation.evaluate import Evaluation
@@ -14,10 +14,6 @@ from clip2scene_core.metrics import Confusion
 from clip2scene_core.pointcloud2 import structured
 from clip2scene_ros.demo.audience import Answer, Audience
 from clip2scene_ros.demo.player import Drive, Recorded
-
-if TYPE_CHECKING:
-    from rosbags.interfaces import Connection
-    from rosbags.rosbag2 import Writer
 
 POINTS_TOPIC = "/segment/output/points"
 LABEL_INFO_TOPIC = "/segment/output/label_info"
@@ -29,12 +25,11 @@ MORE_THAN_POINTS = 1000
 class Recorder:
     """One bag of labelled clouds; the messages keep the times at which the drive was recorded."""
 
-    def __init__(self, writer: Writer, drive: Drive, audience: Audience) -> None:
+    def __init__(self, bag: NewBag, drive: Drive, audience: Audience) -> None:
         """`audience` must have heard the class names."""
-        self._writer = writer
+        self._bag = bag
         self._drive = drive
         self._truth = drive.source.label_set
-        self._connections: dict[str, Connection] = {}
         self.label_set = label_set_of(audience.label_info, topic=LABEL_INFO_TOPIC)
         self.scans = 0
         self.labelled = 0
@@ -44,12 +39,12 @@ class Recorder:
         self._confusion: Confusion | None = None
         self._label_info_raw = audience.label_info_raw
         for message in drive.static_transforms():
-            self._write("/tf_static", TRANSFORMS, message.logged_ns, message.raw, latched=True)
+            self._bag.write("/tf_static", TRANSFORMS, message.logged_ns, message.raw, latched=True)
 
     def keep(self, message: Recorded) -> None:
         """Copy a message of the drive if it says where things are."""
         if message.topic in self._drive.tf_topics:
-            self._write("/tf", TRANSFORMS, message.logged_ns, message.raw)
+            self._bag.write("/tf", TRANSFORMS, message.logged_ns, message.raw)
 
     def add(self, scan: Recorded, answer: Answer | None) -> None:
         """Record the labels of a scan; None where the node gave none."""
@@ -57,9 +52,9 @@ class Recorder:
         if answer is None:
             return
         if not self.labelled:
-            self._write(LABEL_INFO_TOPIC, LABEL_INFO, scan.logged_ns, self._label_info_raw, latched=True)
+            self._bag.write(LABEL_INFO_TOPIC, LABEL_INFO, scan.logged_ns, self._label_info_raw, latched=True)
         self.labelled += 1
-        self._write(POINTS_TOPIC, CLOUD, scan.logged_ns, answer.raw)
+        self._bag.write(POINTS_TOPIC, CLOUD, scan.logged_ns, answer.raw)
         sent, labelled = _cloud(scan.raw), _cloud(answer.raw)
         before, after = structured(sent), structured(labelled)
         self.points += len(before)
@@ -87,15 +82,6 @@ class Recorder:
             return
         counts = Confusion.of(self.label_set, truth, after["label"].astype(np.uint16))
         self._confusion = counts if self._confusion is None else self._confusion + counts
-
-    def _write(
-        self, topic: str, message_type: str, logged_ns: int, raw: bytes, *, latched: bool = False
-    ) -> None:
-        if topic not in self._connections:
-            self._connections[topic] = self._writer.add_connection(
-                topic, message_type, typestore=typestore(), offered_qos_profiles=[qos(latched=latched)]
-            )
-        self._writer.write(self._connections[topic], logged_ns, raw)
 
 
 def _cloud(raw: bytes) -> Any:

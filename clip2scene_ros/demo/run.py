@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clip2scene_core.camera_info import is_rectified
-from clip2scene_core.data.bag_writer import new_bag
+from clip2scene_core.data.new_bag import new_bag
 from clip2scene_core.data.source import Progress, silent
 from clip2scene_core.writing import whole_file
 from clip2scene_ros.demo.graph import running_node
@@ -75,8 +75,8 @@ def run_demo(
     parameters = _parameters(drive, checkpoint) | dict(settings or {})
     with running_node(drive, parameters, Path(out)) as (player, audience):
         first_answer_ms = warm_up(drive, player, audience, answer_timeout_s)
-        with new_bag(Path(out) / "labelled", overwrite=True) as writer:
-            recorder = Recorder(writer, drive, audience)
+        with new_bag(Path(out) / "labelled", overwrite=True) as labelled:
+            recorder = Recorder(labelled, drive, audience)
             latencies_ms = one_by_one(drive, player, audience, recorder, progress, answer_timeout_s)
         node_latency_ms, stage_ms = percentiles(audience.latencies_ms), audience.stages_ms()
         real_time = in_real_time(drive, player, audience, rate, progress) if rate > 0 else None

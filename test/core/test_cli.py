@@ -23,8 +23,7 @@ from clip2scene_core import cli
 from clip2scene_core.config import RunConfig, load
 from clip2scene_core.data import open_source
 from clip2scene_core.data.bag_reader import BagReader
-from clip2scene_core.data.bag_writer import new_bag
-from clip2scene_core.data.ros_types import typestore
+from clip2scene_core.data.new_bag import new_bag
 from clip2scene_core.inference import SemanticSegmenter
 from clip2scene_core.simulation import sweeps
 from clip2scene_core.simulation.sampling import TrainingSweep
@@ -108,15 +107,11 @@ def copied(bag, tmp_path) -> Callable[[dict[str, list[str]]], Path]:
     """Makes a copy of the bag in which these topics have other names, several, or are left out."""
 
     def copy(renamed: dict[str, list[str]]) -> Path:
-        reader, connections = BagReader(bag), {}
-        with new_bag(tmp_path / "copy") as writer:
+        reader = BagReader(bag)
+        with new_bag(tmp_path / "copy") as copy:
             for topic, logged_ns, raw in reader.raw(list(reader.types)):
                 for name in renamed.get(topic, [topic]):
-                    if name not in connections:
-                        connections[name] = writer.add_connection(
-                            name, reader.types[topic], typestore=typestore()
-                        )
-                    writer.write(connections[name], logged_ns, raw)
+                    copy.write(name, reader.types[topic], logged_ns, raw)
         return tmp_path / "copy"
 
     return copy
@@ -205,6 +200,29 @@ class TestConvert:
         ):
             assert "is the recording itself" in error_of(*arguments)
         assert {path.name: path.read_bytes() for path in recording.iterdir()} == before
+
+    def test_a_recording_lies_not_in_what_is_replaced(self, bag, tmp_path):
+        run("convert", "rosbag", bag, tmp_path / "drive")
+        (file,) = (tmp_path / "drive").glob("*.mcap")
+        assert "is the recording itself" in error_of(
+            "convert", "rosbag", file, tmp_path / "drive", "--overwrite"
+        )
+        assert file.is_file()
+
+    @pytest.mark.parametrize(("format", "name"), [("mcap", "b"), ("sqlite3", "b"), ("ros1", "b.bag")])
+    def test_every_format_can_be_read_again(self, bag, tmp_path, format, name):
+        out = tmp_path / name
+        text = run("convert", "rosbag", bag, out, "--format", format, "--compress").stdout
+        assert f"wrote {out}\n" in text
+        source, again = open_source("rosbag", bag), open_source("rosbag", out)
+        for index in range(SCANS):
+            np.testing.assert_array_equal(again[index].scan.xyz, source[index].scan.xyz)
+            np.testing.assert_array_equal(again[index].labels.class_id, source[index].labels.class_id)
+        assert "ground truth  semantic_kitti" in run("inspect", "rosbag", out).stdout
+
+    def test_a_bag_of_ros_1_needs_its_suffix(self, bag, tmp_path):
+        error = error_of("convert", "rosbag", bag, tmp_path / "b", "--format", "ros1")
+        assert "b cannot be a bag of format ros1, which is one file; name it NAME.bag" in error
 
     def test_an_interruption_leaves_nothing(self, bag, tmp_path, monkeypatch):
         def interrupted(self, index):
@@ -429,7 +447,7 @@ class TestErrors:
         assert "source 'waymo' is unknown; known are nuscenes" in error_of("inspect", "waymo", kitti)
         assert "nowhere does not exist" in error_of("inspect", "kitti-raw", tmp_path / "nowhere")
         assert "clip2scene simulate" in error_of("inspect", "simulated", tmp_path)
-        assert "no metadata.yaml" in error_of("inspect", "rosbag", tmp_path)
+        assert "has no .mcap, .db3 or .bag file" in error_of("inspect", "rosbag", tmp_path)
         assert "has no option 'sequence'; it has sequences" in error_of(
             "inspect", "semantic-kitti", kitti, "--with", "sequence=00"
         )

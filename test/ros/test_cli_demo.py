@@ -99,7 +99,7 @@ def error_of(*arguments: object) -> str:
 
 
 def test_what_cannot_be_played_is_one_line(tmp_path):
-    assert "no metadata.yaml" in error_of("--bag", tmp_path, "--out", tmp_path / "out")
+    assert "has no .mcap, .db3 or .bag file" in error_of("--bag", tmp_path, "--out", tmp_path / "out")
     assert "nowhere" in error_of("--bag", tmp_path / "nowhere", "--out", tmp_path / "out")
     assert "HDL-32E" in error_of("--lidar", "HDL-99", "--out", tmp_path / "out")
     error = error_of("--bag", tmp_path / "out" / "labelled", "--out", tmp_path / "out")

@@ -178,7 +178,7 @@ def test_an_interruption_leaves_no_half_bag(bag, checkpoint, tmp_path) -> None:
 
 
 def test_a_bag_that_is_none_is_an_error(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"no metadata\.yaml"):
+    with pytest.raises(DataError, match=r"has no \.mcap, \.db3 or \.bag file"):
         run_demo(tmp_path, tmp_path / "out")
 
 

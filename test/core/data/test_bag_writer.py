@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import io
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
+from rosbags import rosbag1
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability
 from scipy.spatial.transform import Rotation
 
 from clip2scene_core.cameras import Camera
 from clip2scene_core.data import open_source
-from clip2scene_core.data.bag_writer import write_bag
+from clip2scene_core.data.bag_writer import ImageFormat, write_bag
+from clip2scene_core.data.new_bag import BagFormat
 from clip2scene_core.data.nuscenes import NuscenesSource
 from clip2scene_core.data.rosbag import RosbagSource
 from clip2scene_core.data.semantic_kitti import SemanticKittiSource
@@ -57,8 +61,10 @@ class Recording:
     camera_names = ("front", "rear")
     notes = ()
 
-    def __init__(self, frames=4, label_set=None, probability=False) -> None:
+    def __init__(self, frames=4, label_set=None, probability=False, encoded=False) -> None:
+        """`encoded` images are JPEG in front and PNG behind, as files of a data set are."""
         self.label_set = label_set
+        self._encoded = encoded
         self._frames = frames
         self._probability = probability
 
@@ -71,16 +77,10 @@ class Recording:
         rng = np.random.default_rng(index)
         xyz = rng.uniform(-50, 50, (20 + index, 3)).astype(np.float32)
         xyz[3] = np.nan
+        xyz[4] = np.array([0x7FC00123, 0x80000000, 0xFF800000], np.uint32).view(np.float32)
         stamps = {"front": stamp_ns - 20 * MS, "rear": START + 200 * (index // 2) * MS}
         images = {
-            name: CameraImage(
-                rgb=np.random.default_rng(stamps[name] // MS).integers(
-                    0, 256, (camera.height, camera.width, 3), dtype=np.uint8
-                ),
-                camera=camera,
-                stamp_ns=stamps[name],
-                frame_id=f"{name}_optical",
-            )
+            name: self._image(camera, stamps[name], f"{name}_optical", "PNG" if name == "rear" else "JPEG")
             for name, camera in CAMERAS.items()
         }
         return Frame(
@@ -103,6 +103,16 @@ class Recording:
     def mounting(self, index: int) -> dict[str, SE3]:
         return MOUNTING
 
+    def _image(self, camera, stamp_ns, frame_id, kind) -> CameraImage:
+        shape = (camera.height, camera.width, 3)
+        rgb = np.random.default_rng(stamp_ns // MS).integers(0, 256, shape, dtype=np.uint8)
+        encoded = None
+        if self._encoded:
+            buffer = io.BytesIO()
+            Image.fromarray(rgb).save(buffer, kind, quality=70)
+            encoded, rgb = buffer.getvalue(), np.array(Image.open(buffer))
+        return CameraImage(rgb=rgb, camera=camera, stamp_ns=stamp_ns, frame_id=frame_id, encoded=encoded)
+
     def _labels(self, rng, count) -> SemanticLabels | None:
         if self.label_set is None:
             return None
@@ -114,12 +124,14 @@ class Recording:
 def assert_same(written: Frame, read: Frame, image_tolerance: float = 0) -> None:
     for column in ("xyz", "intensity", "ring", "time_offset_ns"):
         np.testing.assert_array_equal(getattr(read.scan, column), getattr(written.scan, column))
+    np.testing.assert_array_equal(read.scan.xyz.view(np.uint32), written.scan.xyz.view(np.uint32))
     assert (read.scan.stamp_ns, read.scan.frame_id) == (written.scan.stamp_ns, written.scan.frame_id)
     np.testing.assert_allclose(read.world_from_lidar.matrix, written.world_from_lidar.matrix, atol=1e-9)
     assert read.images.keys() == written.images.keys()
     for name, image in written.images.items():
         got = read.images[name]
         assert (got.stamp_ns, got.frame_id) == (image.stamp_ns, image.frame_id)
+        assert got.encoded == image.encoded or image.encoded is None
         assert np.abs(got.rgb.astype(int) - image.rgb).mean() <= image_tolerance
         assert got.camera.model == image.camera.model
         np.testing.assert_array_equal(got.camera.matrix, image.camera.matrix)
@@ -129,17 +141,59 @@ def assert_same(written: Frame, read: Frame, image_tolerance: float = 0) -> None
         )
 
 
-def test_what_is_read_back_is_what_was_written(tmp_path):
-    recording = Recording()
-    write_bag(recording, tmp_path / "bag", images="raw")
-    source = RosbagSource(tmp_path / "bag", deskew=False)
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("format", BagFormat)
+def test_what_is_read_back_is_what_was_written(tmp_path, format, compress):
+    recording = Recording(label_set=LabelSet.named("town"), encoded=True)
+    path = tmp_path / ("drive.bag" if format is BagFormat.ROS1 else "drive")
+    write_bag(recording, path, format=format, compress=compress)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    source = RosbagSource(path, deskew=False)
+    assert source.label_set == recording.label_set
     assert source.camera_names == ("front", "rear")
     assert source.notes == ()
     assert len(source) == len(recording)
     for written, read in zip(recording, source, strict=True):
         assert_same(written, read)
+        np.testing.assert_array_equal(read.labels.class_id, written.labels.class_id)
     for frame_id, pose in source.mounting(0).items():
         np.testing.assert_allclose(pose.matrix, MOUNTING[frame_id].matrix, atol=1e-12)
+
+
+@pytest.mark.parametrize("images", [ImageFormat.RAW, ImageFormat.PNG])
+def test_pixels_can_be_kept(tmp_path, images):
+    recording = Recording()
+    write_bag(recording, tmp_path / "bag", images=images)
+    for written, read in zip(recording, RosbagSource(tmp_path / "bag", deskew=False), strict=True):
+        assert_same(written, read)
+
+
+def test_raw_images_are_raw_even_where_the_recording_has_files(tmp_path):
+    write_bag(Recording(encoded=True), tmp_path / "bag", images=ImageFormat.RAW)
+    source = RosbagSource(tmp_path / "bag")
+    assert set(source.image_topics.values()) == {"/front/image", "/rear/image"}
+    np.testing.assert_array_equal(
+        source[1].images["front"].rgb, Recording(encoded=True)[1].images["front"].rgb
+    )
+
+
+def test_tools_of_ros_1_know_the_types(tmp_path):
+    """Their sums are those of Noetic's messages, in the documentation of ROS 1."""
+    write_bag(Recording(encoded=True), tmp_path / "drive.bag", format=BagFormat.ROS1)
+    with rosbag1.Reader(tmp_path / "drive.bag") as reader:
+        known = {c.topic: (c.msgtype, c.digest, c.ext.latching, c.msgcount) for c in reader.connections}
+    info = ("sensor_msgs/msg/CameraInfo", "c9a58c1b0b154e0e6da7578cb991d214")
+    image = ("sensor_msgs/msg/CompressedImage", "8f7a12909da2c9d3332d540a0977563f")
+    transforms = ("tf2_msgs/msg/TFMessage", "94810edda583a504dfda3829e70d7eec")
+    assert known == {
+        "/tf_static": (*transforms, 1, 1),
+        "/tf": (*transforms, 0, 8),
+        "/lidar/points": ("sensor_msgs/msg/PointCloud2", "1158d486dd51d683ce2f1be655c3c181", 0, 4),
+        "/front/camera_info": (*info, 0, 4),
+        "/rear/camera_info": (*info, 0, 2),
+        "/front/image/compressed": (*image, 0, 4),
+        "/rear/image/compressed": (*image, 0, 2),
+    }
 
 
 def test_jpegs_look_like_their_images(tmp_path):
@@ -257,7 +311,7 @@ def test_rclpy_reads_every_message(tmp_path):
     serialization = pytest.importorskip("rclpy.serialization", reason="no ROS 2 here")
     pytest.importorskip("vision_msgs.msg", reason="no vision_msgs here")
     pytest.importorskip("tf2_msgs.msg", reason="no tf2_msgs here")
-    write_bag(Recording(1, label_set=LabelSet.named("street")), tmp_path / "bag", images="raw")
+    write_bag(Recording(1, label_set=LabelSet.named("street")), tmp_path / "bag", images=ImageFormat.RAW)
     seen = {}
     with AnyReader([tmp_path / "bag"]) as reader:
         for connection, _, raw in reader.messages():
@@ -293,6 +347,20 @@ def test_existing_bags_are_kept_unless_told_otherwise(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]
 
 
+def test_only_a_bag_is_replaced_by_a_bag(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/thesis.tex").write_text("years of work")
+    with pytest.raises(DataError, match="home is no bag, so it is not replaced"):
+        write_bag(Recording(1), tmp_path / "home", overwrite=True)
+    assert (tmp_path / "home/thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(("name", "format"), [("bag", BagFormat.ROS1), ("drive.bag", BagFormat.MCAP)])
+def test_a_bag_has_a_name_of_its_format(tmp_path, name, format):
+    with pytest.raises(DataError, match=f"{name} cannot be a bag of format {format.value}, which is"):
+        write_bag(Recording(1), tmp_path / name, format=format)
+
+
 def test_progress_counts_frames(tmp_path):
     done = []
     write_bag(Recording(3), tmp_path / "bag", progress=done.append)
@@ -325,7 +393,7 @@ def test_a_sensor_that_comes_later_is_mounted_later(tmp_path):
         def mounting(self, index):
             return {k: v for k, v in MOUNTING.items() if index > 0 or k != "rear_optical"}
 
-    write_bag(Later(), tmp_path / "bag", images="raw")
+    write_bag(Later(), tmp_path / "bag", images=ImageFormat.RAW)
     static = [message for topic, message in messages(tmp_path / "bag") if topic == "/tf_static"]
     assert [len(message.transforms) for message in static] == [2, 3]
     assert_same(Recording()[2], RosbagSource(tmp_path / "bag", deskew=False)[2])
@@ -347,7 +415,7 @@ def test_scans_without_points_or_columns(tmp_path):
 
 def test_semantic_kitti_round_trip(tmp_path, semantic_kitti):
     source = SemanticKittiSource(semantic_kitti, sequences=["00"])
-    write_bag(source, tmp_path / "bag", images="raw")
+    write_bag(source, tmp_path / "bag")
     again = RosbagSource(tmp_path / "bag")
     assert again.label_set == source.label_set
     for written, read in zip(source, again, strict=True):
@@ -357,7 +425,7 @@ def test_semantic_kitti_round_trip(tmp_path, semantic_kitti):
 
 def test_nuscenes_round_trip(tmp_path, nuscenes):
     source = NuscenesSource(nuscenes, scenes=["scene-0061"])
-    write_bag(source, tmp_path / "bag", images="raw")
+    write_bag(source, tmp_path / "bag")
     for written, read in zip(source, RosbagSource(tmp_path / "bag"), strict=True):
         assert_same(written, read)
         np.testing.assert_array_equal(read.labels.class_id, written.labels.class_id)
@@ -382,13 +450,14 @@ def test_real_round_trips(tmp_path, real_recordings, kind, folder):
             return self.frames[index]
 
     some = Some(**vars(first))
-    write_bag(some, tmp_path / "bag", images="raw")
+    write_bag(some, tmp_path / "bag")
     again = RosbagSource(tmp_path / "bag")
     assert len(again) == len(some)
     for written, read in zip(some, again, strict=True):
         for column in ("xyz", "intensity", "ring"):
             np.testing.assert_array_equal(getattr(read.scan, column), getattr(written.scan, column))
         for name, image in written.images.items():
+            assert read.images[name].encoded == image.encoded is not None
             np.testing.assert_array_equal(read.images[name].rgb, image.rgb)
             # The published rotations are orthonormal to six digits only.
             chain = read.camera_from_lidar(name).matrix
