@@ -8,13 +8,20 @@ from torch import Tensor
 from clip2scene_core.checkpoint import Checkpoint
 from clip2scene_core.config import StudentConfig
 from clip2scene_core.errors import CheckpointError, ConfigError
-from clip2scene_core.student import MinkUNet
+from clip2scene_core.student import SPVCNN, MinkUNet
 from clip2scene_core.voxels import FEATURES
+
+STUDENTS: dict[str, type[MinkUNet]] = {"minkunet": MinkUNet, "spvcnn": SPVCNN}
+"""Networks by the name of their architecture."""
 
 
 def build_student(config: StudentConfig, *, engine: str) -> MinkUNet:
     """An untrained student whose input are the features of voxels.FEATURES (and the intensity)."""
-    return MinkUNet(
+    if config.architecture not in STUDENTS:
+        raise ConfigError(
+            f"unknown student.architecture {config.architecture!r}; expected one of {', '.join(STUDENTS)}"
+        )
+    return STUDENTS[config.architecture](
         len(FEATURES) + config.intensity,
         variant=config.variant,
         width=config.width,

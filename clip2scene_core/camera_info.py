@@ -21,7 +21,7 @@ MOST_BASELINE_M = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Calibration:
+class CameraCalibration:
     """A camera as it took images of one size."""
 
     camera: Camera
@@ -38,7 +38,7 @@ def is_rectified(image_topic: str) -> bool:
     return parent in ("rect", "rectified") or bool(re.search("(^|_)rect(ified)?(_|$)", last))
 
 
-def calibration_from_info(info: Any, width: int, height: int, *, rectified: bool) -> Calibration:
+def calibration_from_info(info: Any, width: int, height: int, *, rectified: bool) -> CameraCalibration:
     """The calibration of images of `width` x `height` pixels: K and D of raw ones, P and R of rectified.
 
     Binning and region of interest are accounted for. Where images have another size but the same shape,
@@ -68,7 +68,7 @@ def calibration_from_info(info: Any, width: int, height: int, *, rectified: bool
         model=model,
         distortion=distortion,
     )
-    return Calibration(
+    return CameraCalibration(
         camera=camera,
         frame_from_camera=_frame_from_camera(info, matrix) if rectified else SE3.identity(),
         note=None if (size == told).all() else f"{sizes}: the camera matrix is scaled to fit",

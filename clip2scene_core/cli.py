@@ -44,7 +44,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-SourceKind = Annotated[str, typer.Argument(help="nuscenes, kitti-raw, semantic-kitti, rosbag or simulated")]
+SourceKind = Annotated[
+    str, typer.Argument(help="nuscenes, t4, kitti-raw, semantic-kitti, rosbag or simulated")
+]
 Root = Annotated[Path, typer.Argument(help="folder of the recording; for `simulated` a folder of `simulate`")]
 Set = Annotated[
     list[str] | None,
@@ -277,7 +279,9 @@ def _open(kind: str, root: Path, frames: int, options: list[str] | None) -> Any:
     from clip2scene_core.data.open import parse_options
     from clip2scene_core.data.source import FirstFrames
 
-    source = open_source(kind, root, **parse_options(kind, root, options or ()))
+    settings = parse_options(kind, root, options or ())
+    with progress("motion by KISS-ICP", at_once=False) as report:
+        source = open_source(kind, root, report, **settings)
     if not len(source):
         raise DataError(f"{kind} recording {root} has no frames")
     return FirstFrames(source, frames) if 0 < frames < len(source) else source
@@ -309,7 +313,7 @@ def _picture_of_demo(bag: Path, out: Path) -> None:
     from clip2scene_core.data import open_source
     from clip2scene_core.evaluation.pictures import save_picture
 
-    drive, labelled = open_source("rosbag", bag), open_source("rosbag", out / "labelled")
+    drive, labelled = (open_source("rosbag", path, ego_motion="tf") for path in (bag, out / "labelled"))
     answer = labelled[len(labelled) // 2]
     index = bisect_left(range(len(drive)), answer.scan.stamp_ns, key=lambda i: drive[i].scan.stamp_ns)
     frame = drive[index]

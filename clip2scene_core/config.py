@@ -33,7 +33,10 @@ def setting(default: Any, help: str, *, least: float = -math.inf, most: float = 
 class StudentConfig:
     """The 3D network and its input; a checkpoint carries it."""
 
-    variant: int = setting(18, "MinkUNet depth: 14, 18 or 34")
+    architecture: str = setting("minkunet", "minkunet (answers for voxels) or spvcnn (answers for points)")
+    variant: int | str = setting(
+        18, "depth of the MinkUNet, 14, 18 or 34, with the letter of its channels where wanted, as in 14A"
+    )
     width: float = setting(1.0, "multiplies the number of channels of every layer", least=0.01)
     embedding_dim: int = setting(512, "size of the joint space of points and text", least=1)
     voxel_m: float = setting(0.1, "edge of a voxel in metres", least=0.01)
@@ -91,6 +94,9 @@ class InferenceConfig:
     engine: str = setting("auto", "sparse-convolution engine: auto, spconv or torch")
     threads: int = setting(0, "CPU threads of the network; 0 leaves it to torch", least=0, most=1024)
     sweeps: int = setting(0, "earlier sweeps that vote on the labels of a scan", least=0, most=50)
+    views: int = setting(
+        1, "turned views of a scan whose answers are averaged: slower and better", least=1, most=24
+    )
     scan_statistics: float = setting(
         0.5,
         "share of the scan's own statistics in the normalisation layers, 0 (those of training) to 1",
@@ -144,7 +150,7 @@ def _typed(hint: Any, value: Any, name: str) -> Any:
         with suppress(ValueError):  # YAML 1.1 reads 2e-3, without a dot, as text
             return float(value)
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
-        raise ConfigError(f"setting '{name}' must be {hint.__name__}, got {value!r}")
+        raise ConfigError(f"setting '{name}' must be {getattr(hint, '__name__', hint)}, got {value!r}")
     return value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class LabelSet:
     ignore_id: int = 0
     raw_ids: Mapping[int, str] = field(default_factory=dict)
     """Id in the files of the data set -> class name; ids that are absent are ignored."""
+    raw_names: Mapping[str, str] = field(default_factory=dict)
+    """Name in the files of the data set -> class name, where the ids differ from recording to recording."""
     maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Name of another label set -> its class name -> class name here; absent ones are ignored."""
 
@@ -60,7 +62,7 @@ class LabelSet:
                     f"label set {self.name}: the colour of '{c.name}' must be three values 0..255, "
                     f"got {list(c.colour)}"
                 )
-        for source, pairs in {"raw_ids": self.raw_ids, **self.maps}.items():
+        for source, pairs in {"raw_ids": self.raw_ids, "raw_names": self.raw_names, **self.maps}.items():
             unknown = sorted(set(pairs.values()) - set(names) - {IGNORE})
             if unknown:
                 raise ConfigError(f"label set {self.name}: {source} maps to unknown class '{unknown[0]}'")
@@ -105,6 +107,7 @@ class LabelSet:
                 classes=classes,
                 ignore_id=int(content.get("ignore_id", 0)),
                 raw_ids={int(k): v for k, v in content.get("raw_ids", {}).items()},
+                raw_names=content.get("raw_names", {}),
                 maps=content.get("maps", {}),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -151,6 +154,11 @@ class LabelSet:
         for c in self.classes:
             table[c.id] = c.colour
         return table
+
+    def numbered(self, names: Mapping[int, str]) -> LabelSet:
+        """This set for files in which these ids stand for these `raw_names`; other names are ignored."""
+        known = {id: self.raw_names[name] for id, name in names.items() if name in self.raw_names}
+        return replace(self, raw_ids=known)
 
     def from_raw(self, raw_id: np.ndarray) -> np.ndarray:
         """(N,) uint16 ids of this set from the ids (0..65535) in the files of its data set."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -26,8 +26,11 @@ class _Count(ProgressColumn):
 
 
 @contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """A bar with rate and ETA; gives a function of (done, text="", total=None). A second pass restarts it."""
+def progress(what: str, total: int | None = None, *, at_once: bool = True) -> Iterator[Callable[..., None]]:
+    """A bar with rate and ETA; gives a function of (done, text="", total=None). A second pass restarts it.
+
+    Unless `at_once` there is no bar before the first report, which may never come.
+    """
     columns = (
         TextColumn(what),
         BarColumn(),
@@ -35,11 +38,16 @@ def progress(what: str, total: int | None = None) -> Iterator[Callable[..., None
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[text]}"),
     )
-    with Progress(*columns, console=console, speed_estimate_period=300) as bar:
-        bar.add_task(what, total=total, text="")
-        (task,) = bar.tasks
+    bar = Progress(*columns, console=console, speed_estimate_period=300)
+    bar.add_task(what, total=total, text="")
+    (task,) = bar.tasks
+    with ExitStack() as stack:
+        if at_once:
+            stack.enter_context(bar)
 
         def report(done: int, text: str = "", total: int | None = None) -> None:
+            if not bar.live.is_started:
+                stack.enter_context(bar)
             if done < task.completed:
                 bar.reset(task.id)
             bar.update(task.id, completed=done, total=total, text=text or task.fields["text"])

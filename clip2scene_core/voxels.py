@@ -1,6 +1,6 @@
 """Points to voxels and back, and what the student is told about each voxel.
 
-Shapes: N points, V voxels, F input features.
+Shapes: N points, M points in voxels, V voxels, F input features.
 """
 
 from __future__ import annotations
@@ -25,6 +25,18 @@ class Voxels:
     """(N,) int64: row in `coordinates` of each point, -1 for points that are in none."""
     features: np.ndarray
     """(V, F) float32, see FEATURES."""
+    points: np.ndarray
+    """(M, 3) float32, in voxels: where each of the points lies that are in a voxel, in their order."""
+
+    @property
+    def inside(self) -> np.ndarray:
+        """(N,) bool: whether each point is in a voxel."""
+        return self.voxel_of_point >= 0
+
+    @property
+    def row_of_point(self) -> np.ndarray:
+        """(N,) int64: row in `points` of each point, -1 for points that are in no voxel."""
+        return np.where(self.inside, np.cumsum(self.inside) - 1, -1)
 
 
 FEATURES = ("height", "offset x", "offset y", "offset z", "low height", "relief")
@@ -61,11 +73,12 @@ def voxelise(
         inside = (distance_m < range_m) & (np.abs(xyz_lidar[:, 2]) < range_m)
     xyz = np.ascontiguousarray(xyz_lidar[inside], np.float32)
     coordinates, voxel = occupied(xyz, size_m)
+    points = xyz / np.float32(size_m)
     ground = find_ground(xyz)
     height_m = xyz[:, 2] - ground.height(xyz)
     columns = [
         height_m / 2.0,
-        *(xyz / np.float32(size_m) - coordinates[voxel] - 0.5).T,
+        *(points - coordinates[voxel] - 0.5).T,
         np.clip(height_m, -0.5, 0.5) * 2.0,
         np.clip(ground.relief(xyz), -0.5, 0.5) * 4.0,
     ]
@@ -79,4 +92,5 @@ def voxelise(
         coordinates=coordinates,
         voxel_of_point=voxel_of_point,
         features=(np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]).astype(np.float32),
+        points=points,
     )

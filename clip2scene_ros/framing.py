@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
-from clip2scene_core.camera_info import Calibration, calibration_from_info
+from clip2scene_core.camera_info import CameraCalibration, calibration_from_info
 from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.images import compressed_rgb, image_rgb
@@ -35,7 +35,7 @@ class Seen(NamedTuple):
     """An image and the calibration that it is used with."""
 
     image: CameraImage
-    calibration: Calibration
+    calibration: CameraCalibration
 
 
 class Framer:

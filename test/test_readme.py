@@ -124,8 +124,12 @@ def test_the_words_are_those_of_the_label_set():
 
 
 def test_every_configuration_is_known():
-    """That segment.yaml has the parameters of the node is a matter of test/ros/test_parameters.py."""
-    assert [path.name for path in CONFIGURATIONS] == ["finetune_town.yaml", "segment.yaml"]
+    """Of the node and of calibration: test/ros/test_parameters.py and test/core/data/test_calibration.py."""
+    assert [path.name for path in CONFIGURATIONS] == [
+        "calibration.yaml",
+        "finetune_town.yaml",
+        "segment.yaml",
+    ]
 
 
 def test_the_configuration_of_the_shipped_checkpoint_loads():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from clip2scene_core.camera_info import Calibration, calibration_from_info, is_rectified
+from clip2scene_core.camera_info import CameraCalibration, calibration_from_info, is_rectified
 from clip2scene_core.data.bag_index import BagIndex, Stream
 from clip2scene_core.data.bag_reader import BagReader, Entry
 from clip2scene_core.data.ros_types import IMAGE
@@ -26,7 +26,7 @@ class BagCamera:
 
     name: str
     images: Stream
-    calibration: Calibration
+    calibration: CameraCalibration
     nearest: np.ndarray
     """(F,) int64: index of the image for each scan, -1 where there is none."""
 
@@ -41,12 +41,21 @@ class CameraFinder:
     """Relates the images of a bag to its scans."""
 
     def __init__(
-        self, bag: BagReader, index: BagIndex, fixed_frame: str, scans_ns: np.ndarray, slop_ms: float
+        self,
+        bag: BagReader,
+        index: BagIndex,
+        pose_known_ns: Callable[[str], tuple[int, int]],
+        scans_ns: np.ndarray,
+        slop_ms: float,
     ) -> None:
-        """`scans_ns` (F,) int64 are the stamps of the scans."""
+        """`scans_ns` (F,) int64 are the stamps of the scans.
+
+        `pose_known_ns` gives the first and last time at which the pose of a frame is known; it raises
+        CalibrationError where it never is.
+        """
         self._bag = bag
         self._index = index
-        self._fixed_frame = fixed_frame
+        self._pose_known_ns = pose_known_ns
         self._scans_ns = scans_ns
         self._slop_ms = slop_ms
         self._names = camera_names(index.images)
@@ -90,19 +99,19 @@ class CameraFinder:
             raise CalibrationError(
                 f"the bag has no message on {info_topic}, the camera model of {images.topic}"
             )
-        coverage = self._index.tf.coverage(self._fixed_frame, images.frame_id)
-        nearest = nearest_in_time(self._scans_ns, images.stamps_ns(), coverage, self._slop_ms)
+        known_ns = self._pose_known_ns(images.frame_id)
+        nearest = nearest_in_time(self._scans_ns, images.stamps_ns(), known_ns, self._slop_ms)
         calibration = self._calibration(images, info_topic)
         if calibration.note:
             self.notes.append(f"camera {name}: {calibration.note}")
         if missing := int((nearest < 0).sum()):
             self.notes.append(
-                f"camera {name}: no image within {self._slop_ms:g} ms and TF "
+                f"camera {name}: no image within {self._slop_ms:g} ms and with a known pose "
                 f"for {missing} of {len(nearest)} scans"
             )
         return BagCamera(name, images, calibration, nearest)
 
-    def _calibration(self, images: Stream, info_topic: str) -> Calibration:
+    def _calibration(self, images: Stream, info_topic: str) -> CameraCalibration:
         """For images of the size of the first one."""
         height, width, _ = read_rgb(self._bag, images.topic, images.entries[0]).shape
         info = self._index.camera_infos[info_topic]

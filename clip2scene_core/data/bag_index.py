@@ -15,6 +15,8 @@ from clip2scene_core.data.ros_types import (
     COMPRESSED_IMAGE,
     IMAGE,
     LABEL_INFO,
+    POSE,
+    POSES,
     TRANSFORMS,
 )
 from clip2scene_core.data.tf_tree import StampedTransform, TfTree
@@ -50,6 +52,8 @@ class BagIndex:
     label_infos: dict[str, Any]
     """The first LabelInfo."""
     tf: TfTree
+    poses: dict[str, list[StampedTransform]]
+    """Of topics that may tell where the robot is; `child` is empty where they do not say whose pose it is."""
 
 
 def index_bag(
@@ -69,7 +73,9 @@ def index_bag(
     streams = {topic: Stream(topic) for topic in [*clouds, *images]}
     first: dict[str, Any] = {}
     transforms: list[StampedTransform] = []
-    for topic, logged_ns, message in bag.messages([*streams, *infos, *labels, *bag.topics(TRANSFORMS)]):
+    poses: dict[str, list[StampedTransform]] = {}
+    moving = [topic for kind in (TRANSFORMS, *POSES) for topic in bag.topics(kind)]
+    for topic, logged_ns, message in bag.messages([*streams, *infos, *labels, *moving]):
         if topic in streams:
             stream = streams[topic]
             stream.frame_id = stream.frame_id or message.header.frame_id
@@ -77,6 +83,8 @@ def index_bag(
             stream.points += message.width * message.height if topic in clouds else 0
         elif bag.types[topic] == TRANSFORMS:
             transforms.extend(_stamped(message, static=topic.endswith("tf_static")))
+        elif bag.types[topic] in POSES:
+            poses.setdefault(topic, []).append(_stamped_pose(message, bag.types[topic]))
         else:
             first.setdefault(topic, message)
     for stream in streams.values():
@@ -87,6 +95,7 @@ def index_bag(
         camera_infos={topic: first[topic] for topic in infos if topic in first},
         label_infos={topic: first[topic] for topic in labels if topic in first},
         tf=TfTree(transforms),
+        poses=poses,
     )
 
 
@@ -118,3 +127,16 @@ def _stamped(message: Any, *, static: bool) -> Iterable[StampedTransform]:
             (r.x, r.y, r.z, r.w),
             static,
         )
+
+
+def _stamped_pose(message: Any, message_type: str) -> StampedTransform:
+    pose = message.pose if message_type == POSE else message.pose.pose
+    t, r = pose.position, pose.orientation
+    return StampedTransform(
+        message.header.frame_id,
+        getattr(message, "child_frame_id", ""),
+        stamp_ns_of(message),
+        (t.x, t.y, t.z),
+        (r.x, r.y, r.z, r.w),
+        False,
+    )

@@ -9,17 +9,23 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from clip2scene_core.sparse import SparseVoxels
+from clip2scene_core.sparse import SparseVoxels, VoxelGrid, VoxelPoints
 from clip2scene_core.voxels import Voxels
 
 
 def collate(scans: Sequence[Voxels]) -> SparseVoxels:
     """The input of a student: at least one scan, rows in the order of the scans."""
-    coordinates = [np.insert(voxels.coordinates, 0, scan, axis=1) for scan, voxels in enumerate(scans)]
-    features = np.concatenate([voxels.features for voxels in scans])
-    return SparseVoxels.from_coordinates(
-        torch.from_numpy(features), torch.from_numpy(np.concatenate(coordinates))
+    features = torch.from_numpy(np.concatenate([voxels.features for voxels in scans]))
+    grid = VoxelGrid(_with_scan([voxels.coordinates for voxels in scans]))
+    return SparseVoxels(features, grid, VoxelPoints(_with_scan([voxels.points for voxels in scans]), grid))
+
+
+def _with_scan(scans: Sequence[np.ndarray]) -> Tensor:
+    """(R, 4) [scan, x, y, z] of the rows (R_b, 3) of each scan."""
+    return torch.from_numpy(
+        np.concatenate([np.insert(rows, 0, scan, axis=1) for scan, rows in enumerate(scans)])
     )
 
 

@@ -1,15 +1,17 @@
-"""What KITTI raw and KITTI odometry (SemanticKITTI) share: calibration files, projections, poses, times."""
+"""What KITTI raw and KITTI odometry (SemanticKITTI) share: calibration, projections, poses, motion, times."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from clip2scene_core.cameras import Camera
 from clip2scene_core.data.files import read_numbers, read_text
-from clip2scene_core.errors import DataError
+from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.geometry import SE3
+from clip2scene_core.trajectory import Trajectory
 
 PERIOD_NS = 100_000_000
 """KITTI's LiDAR turns at 10 Hz."""
@@ -64,6 +66,34 @@ def read_poses(path: Path, count: int) -> list[SE3]:
     if len(rows) != count:
         raise DataError(f"{path} has {len(rows)} poses but there are {count} scans")
     return [rigid(row.reshape(3, 4)) for row in rows]
+
+
+def find_motion(
+    wanted: str | None,
+    recorded: Callable[[], Trajectory | None],
+    from_scans: Callable[..., tuple[Trajectory, str]],
+    *,
+    lack: str,
+) -> tuple[Trajectory, tuple[str, ...]]:
+    """`world_from_lidar` as an `ego_motion` of recorded, kiss-icp or none says, and notes for the user.
+
+    None is what was recorded, else KISS-ICP. `lack` says what is missing where `recorded` gives None;
+    `from_scans` is motion_from_scans, still to be told `because` and `wanted`. Raises ConfigError for another
+    `wanted`, DataError where `recorded` is wanted and is not there, and what motion_from_scans raises.
+    """
+    if wanted not in (None, "recorded", "kiss-icp", "none"):
+        raise ConfigError(f"ego_motion must be recorded, kiss-icp or none, got '{wanted}'")
+    if wanted == "none":
+        return Trajectory.standing(SE3.identity()), ("as asked for, all scans have the same pose",)
+    if wanted == "kiss-icp":
+        motion, note = from_scans(because="as asked for", wanted=True)
+        return motion, (note,)
+    if (known := recorded()) is not None:
+        return known, ()
+    if wanted == "recorded":
+        raise DataError(f"{lack}; choose another ego_motion")
+    motion, note = from_scans(because=lack, wanted=False)
+    return motion, (note,)
 
 
 def regular_stamps(count: int) -> np.ndarray:

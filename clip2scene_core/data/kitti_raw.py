@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from clip2scene_core.data.files import read_image, read_numbers, read_points, read_text
 from clip2scene_core.data.kitti_format import (
     camera_of,
+    find_motion,
     matrix_of,
     read_calibration,
     read_poses,
@@ -18,6 +20,8 @@ from clip2scene_core.data.kitti_format import (
     sort_numbered,
     split_projection,
 )
+from clip2scene_core.data.lidar_odometry import motion_from_scans
+from clip2scene_core.data.source import Progress, silent
 from clip2scene_core.errors import DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.trajectory import Trajectory
@@ -40,12 +44,15 @@ class KittiRawSource:
         cameras: Sequence[str] | None = None,
         sweeps: int = 0,
         poses: Path | str | None = None,
+        ego_motion: str | None = None,
+        progress: Progress = silent,
     ) -> None:
         """`root` holds DATE/DRIVE, or is DATE, or the drive itself; `drive` chooses one by its folder's name.
 
         `cameras` are folder names such as image_02, None for all; `sweeps` is how many scans before each
-        are given with it. Without oxts the vehicle stands still unless the file `poses` has a
-        `world_from_lidar` of twelve numbers a line. Raises DataError where something is missing.
+        are given with it. The file `poses`, with a `world_from_lidar` of twelve numbers a line, counts more
+        than oxts. `ego_motion` is recorded, kiss-icp or none, see find_motion; `progress` is told when
+        KISS-ICP runs over the scans. Raises DataError where something is missing.
         """
         self._drive = _find_drive(Path(root), drive)
         self._sweeps = sweeps
@@ -57,7 +64,12 @@ class KittiRawSource:
             for name in self.camera_names
         }
         self._cameras = {name: _calibration(self._drive.parent, name) for name in self.camera_names}
-        self._trajectory, self.notes = self._read_trajectory(poses)
+        self._trajectory, self.notes = find_motion(
+            ego_motion,
+            partial(self._recorded_motion, poses),
+            partial(motion_from_scans, self._scan, len(self), progress=progress),
+            lack=f"{self._drive.name} has no oxts and no poses were given",
+        )
 
     def __len__(self) -> int:
         return len(self._scans)
@@ -105,13 +117,10 @@ class KittiRawSource:
             frame_id=name,
         )
 
-    def _read_trajectory(self, poses: Path | str | None) -> tuple[Trajectory, tuple[str, ...]]:
+    def _recorded_motion(self, poses: Path | str | None) -> Trajectory | None:
         if poses is not None:
-            return Trajectory.from_poses(self._stamps_ns, read_poses(Path(poses), len(self))), ()
-        if (self._drive / "oxts").is_dir():
-            return _oxts_trajectory(self._drive), ()
-        note = f"{self._drive.name} has no oxts and no poses were given: all scans have the same pose"
-        return Trajectory.from_poses(self._stamps_ns, [SE3.identity()] * len(self)), (note,)
+            return Trajectory.from_poses(self._stamps_ns.tolist(), read_poses(Path(poses), len(self)))
+        return _oxts_trajectory(self._drive) if (self._drive / "oxts").is_dir() else None
 
 
 def _find_drive(root: Path, drive: str | None) -> Path:

@@ -1,8 +1,8 @@
-"""nuScenes: its JSON tables, keyframes, sweeps and lidarseg labels."""
+"""nuScenes and what resembles it: JSON tables, keyframes, sweeps and lidarseg labels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -14,8 +14,6 @@ from clip2scene_core.errors import DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
-
-LIDAR = "LIDAR_TOP"
 
 VALIDATION_SCENES = (
     *(3, 12, 13, 14, 15, 16, 17, 18, 35, 36, 38, 39, *range(92, 111), 221, *range(268, 279)),
@@ -89,6 +87,16 @@ class NuscenesTables:
                 samples.setdefault(record["sample_token"], {})[channel] = record
         return samples
 
+    def samples(self, scenes: Collection[str] | None = None) -> list[str]:
+        """Tokens of the samples of scenes with these tokens, scene by scene, each in the order of time."""
+        samples: dict[str, list[dict]] = {
+            token: [] for token in self.table("scene") if scenes is None or token in scenes
+        }
+        for sample in self.table("sample").values():
+            if sample["scene_token"] in samples:
+                samples[sample["scene_token"]].append(sample)
+        return [s["token"] for scene in samples.values() for s in sorted(scene, key=lambda s: s["timestamp"])]
+
     def base_from_sensor(self, record: dict) -> SE3:
         """Mounting of the sensor that took a sample_data record."""
         return _pose(self.get("calibrated_sensor", record["calibrated_sensor_token"]))
@@ -98,34 +106,36 @@ class NuscenesTables:
         return _pose(self.get("ego_pose", record["ego_pose_token"])) @ self.base_from_sensor(record)
 
 
-class NuscenesSource:
-    """The keyframes of nuScenes, scene by scene; see FrameSource."""
+class Keyframes:
+    """Keyframes of tables in the manner of nuScenes; see FrameSource."""
 
     notes: tuple[str, ...] = ()
 
     def __init__(
         self,
-        root: Path | str,
+        tables: NuscenesTables,
+        samples: Sequence[str],
         *,
-        version: str | None = None,
-        scenes: Sequence[str] | None = None,
-        split: str | None = None,
-        cameras: Sequence[str] | None = None,
-        sweeps: int = 0,
+        lidar: str,
+        label_set: LabelSet,
+        cameras: Sequence[str] | None,
+        sweeps: int,
     ) -> None:
-        """`scenes` are names such as scene-0061, `split` is train or val; None for all scenes.
+        """`samples` are tokens in the order in which they are read; `lidar` is the channel of the scans.
 
-        `cameras` such as CAM_FRONT, None for all; `sweeps` is how many scans before each keyframe,
-        20 a second, are given with it. Raises DataError where something is missing.
+        `label_set` is that of lidarseg, by its raw ids. Raises DataError for a camera that is not there.
         """
-        self._tables = NuscenesTables(Path(root), version)
-        self._samples = self._select_samples(scenes, split)
+        self._tables = tables
+        self._samples = samples
+        self._lidar = lidar
         self._sweeps = sweeps
         self._lidarseg = self._read_lidarseg()
-        self.label_set = LabelSet.named("nuscenes") if self._lidarseg else None
-        present = tuple(sorted({c for c in self._tables.channels.values() if c.startswith("CAM_")}))
+        self.label_set = label_set if self._lidarseg else None
+        present = tuple(sorted({c for c in tables.channels.values() if c.startswith("CAM_")}))
         if unknown := sorted(set(cameras or ()) - set(present)):
-            raise DataError(f"{root} has no camera '{unknown[0]}'; it has {', '.join(present)}")
+            raise DataError(
+                f"{tables.root} has no camera '{unknown[0]}'; it has {', '.join(present) or 'none'}"
+            )
         self.camera_names = present if cameras is None else tuple(cameras)
 
     def __len__(self) -> int:
@@ -133,8 +143,8 @@ class NuscenesSource:
 
     def __getitem__(self, index: int) -> Frame:
         records = self._keyframe(index)
-        lidar = records[LIDAR]
-        cameras = {name: records[name] for name in self.camera_names if name in records}
+        lidar = records[self._lidar]
+        cameras = {name: r for name in self.camera_names if (r := records.get(name)) and is_valid(r)}
         earlier = self._earlier(lidar)
         scan = self._scan(lidar)
         return Frame(
@@ -149,57 +159,50 @@ class NuscenesSource:
 
     def mounting(self, index: int) -> Mapping[str, SE3]:
         records = self._keyframe(index)
-        names = [LIDAR, *(name for name in self.camera_names if name in records)]
+        names = [self._lidar, *(name for name in self.camera_names if name in records)]
         return {name: self._tables.base_from_sensor(records[name]) for name in names}
 
     def _keyframe(self, index: int) -> dict[str, dict]:
         token = self._samples[range(len(self))[index]]
         records = self._tables.keyframes.get(token, {})
-        if LIDAR not in records:
-            raise DataError(f"sample {token} of {self._tables.root} has no keyframe of {LIDAR}")
+        if self._lidar not in records:
+            raise DataError(f"sample {token} of {self._tables.root} has no keyframe of {self._lidar}")
         return records
-
-    def _select_samples(self, names: Sequence[str] | None, split: str | None) -> list[str]:
-        """Tokens of the samples, scene by scene in the order of the table, each in the order of time."""
-        scenes = {record["name"]: token for token, record in self._tables.table("scene").items()}
-        if unknown := sorted(set(names or ()) - set(scenes)):
-            raise DataError(f"{self._tables.root} {self._tables.version} has no scene '{unknown[0]}'")
-        chosen = {scenes[name] for name in _in_split(scenes if names is None else names, split)}
-        samples: dict[str, list[dict]] = {
-            token: [] for token in self._tables.table("scene") if token in chosen
-        }
-        for sample in self._tables.table("sample").values():
-            if sample["scene_token"] in samples:
-                samples[sample["scene_token"]].append(sample)
-        return [s["token"] for scene in samples.values() for s in sorted(scene, key=lambda s: s["timestamp"])]
 
     def _earlier(self, record: dict) -> list[dict]:
         """Up to `sweeps` records of the same sensor before this one, newest first."""
         earlier = []
         while len(earlier) < self._sweeps and record.get("prev"):
             record = self._tables.get("sample_data", record["prev"])
-            earlier.append(record)
+            if is_valid(record):
+                earlier.append(record)
         return earlier
 
     def _scan(self, record: dict) -> LidarScan:
-        points = read_points(self._tables.root / record["filename"], 5)
+        points = read_points(self._tables.root / record["filename"], self._columns(record))
         return LidarScan(
             xyz=np.ascontiguousarray(points[:, :3]),
             intensity=np.ascontiguousarray(points[:, 3]),
-            ring=points[:, 4].astype(np.uint16),
+            ring=None if (points[:, 4] < 0).any() else points[:, 4].astype(np.uint16),
             stamp_ns=_stamp_ns(record),
-            frame_id=LIDAR,
+            frame_id=self._lidar,
         )
+
+    def _columns(self, record: dict) -> int:
+        """Of the file of a scan: x, y, z, intensity, ring (-1 in T4) and what else T4 says there is."""
+        if record["filename"].endswith(".pcd"):
+            raise DataError(
+                f"{self._tables.root / record['filename']} is a PCD file; only .pcd.bin and .bin can be read"
+            )
+        path = self._tables.root / (record.get("info_filename") or "")
+        return read_json(path).get("num_pts_feats", 5) if path.is_file() else 5
 
     def _image(self, name: str, record: dict) -> CameraImage:
         calibrated = self._tables.get("calibrated_sensor", record["calibrated_sensor_token"])
+        rgb = read_image(self._tables.root / record["filename"])
         return CameraImage(
-            rgb=read_image(self._tables.root / record["filename"]),
-            camera=Camera(
-                width=record["width"],
-                height=record["height"],
-                matrix=np.array(calibrated["camera_intrinsic"], np.float64),
-            ),
+            rgb=rgb,
+            camera=_camera(calibrated, record["width"] or rgb.shape[1], record["height"] or rgb.shape[0]),
             stamp_ns=_stamp_ns(record),
             frame_id=name,
         )
@@ -218,6 +221,42 @@ class NuscenesSource:
         return SemanticLabels(class_id=self.label_set.from_raw(read_class_ids(path, "u1", points)))
 
 
+class NuscenesSource(Keyframes):
+    """The keyframes of nuScenes, scene by scene; see FrameSource."""
+
+    def __init__(
+        self,
+        root: Path | str,
+        *,
+        version: str | None = None,
+        scenes: Sequence[str] | None = None,
+        split: str | None = None,
+        cameras: Sequence[str] | None = None,
+        sweeps: int = 0,
+    ) -> None:
+        """`scenes` are names such as scene-0061, `split` is train or val; None for all scenes.
+
+        `cameras` such as CAM_FRONT, None for all; `sweeps` is how many scans before each keyframe,
+        20 a second, are given with it. Raises DataError where something is missing.
+        """
+        tables = NuscenesTables(Path(root), version)
+        super().__init__(
+            tables,
+            tables.samples(_scene_tokens(tables, scenes, split)),
+            lidar="LIDAR_TOP",
+            label_set=LabelSet.named("nuscenes"),
+            cameras=cameras,
+            sweeps=sweeps,
+        )
+
+
+def _scene_tokens(tables: NuscenesTables, names: Sequence[str] | None, split: str | None) -> set[str]:
+    scenes = {record["name"]: token for token, record in tables.table("scene").items()}
+    if unknown := sorted(set(names or ()) - set(scenes)):
+        raise DataError(f"{tables.root} {tables.version} has no scene '{unknown[0]}'")
+    return {scenes[name] for name in _in_split(scenes if names is None else names, split)}
+
+
 def _in_split(names: Sequence[str] | Mapping[str, str], split: str | None) -> list[str]:
     """The names that belong to an official split of v1.0-trainval or v1.0-mini."""
     if split is None:
@@ -233,6 +272,26 @@ def _in_split(names: Sequence[str] | Mapping[str, str], split: str | None) -> li
     if split not in rules:
         raise DataError(f"nuScenes has no split '{split}'; choose {', '.join(rules)}")
     return [name for name in names if rules[split](name)]
+
+
+def is_valid(record: dict) -> bool:
+    """Whether a sample_data record may be used; T4 keeps records of data that is broken."""
+    return bool(record.get("is_valid", True))
+
+
+def _camera(calibrated: dict, width: int, height: int) -> Camera:
+    """nuScenes' images are rectified; T4's have coefficients in the order of OpenCV, zero if rectified."""
+    distortion = np.array(calibrated.get("camera_distortion") or [], np.float64)
+    model: str = "pinhole"
+    if distortion.any():
+        model = "plumb_bob" if len(distortion) <= 5 else "rational_polynomial"
+    return Camera(
+        width=width,
+        height=height,
+        matrix=np.array(calibrated["camera_intrinsic"], np.float64),
+        model=model,
+        distortion=np.zeros(0) if model == "pinhole" else distortion,
+    )
 
 
 def _stamp_ns(record: dict) -> int:

@@ -8,11 +8,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from clip2scene_core.data.source import FrameSource
+from clip2scene_core.data.source import FrameSource, Progress, silent
 from clip2scene_core.errors import ConfigError, DataError
 
 SOURCES: dict[str, tuple[str, str]] = {
     "nuscenes": ("nuscenes", "NuscenesSource"),
+    "t4": ("t4", "T4Source"),
     "kitti-raw": ("kitti_raw", "KittiRawSource"),
     "semantic-kitti": ("semantic_kitti", "SemanticKittiSource"),
     "rosbag": ("rosbag", "RosbagSource"),
@@ -20,8 +21,10 @@ SOURCES: dict[str, tuple[str, str]] = {
 """Module and class by kind."""
 
 
-def open_source(kind: str, root: Path | str | None = None, **options: Any) -> FrameSource:
-    """The recording at `root`; `options` are those of the kind's class.
+def open_source(
+    kind: str, root: Path | str | None = None, progress: Progress = silent, /, **options: Any
+) -> FrameSource:
+    """The recording at `root`; `options` are those of the kind's class; `progress` is told what takes long.
 
     `simulated` without a root is a drive made on the fly, with a root a folder of simulated sweeps.
     Raises ConfigError for an unknown kind or option, DataError where the recording is not what the kind
@@ -29,10 +32,11 @@ def open_source(kind: str, root: Path | str | None = None, **options: Any) -> Fr
     """
     build = _builder(kind, root)
     positional = () if root is None else (Path(root),)
-    known = list(inspect.signature(build).parameters)[len(positional) :]
+    known = _options(build)[len(positional) :]
     if unknown := [name for name in options if name not in known]:
         raise ConfigError(f"source {kind} has no option '{unknown[0]}'; it has {', '.join(known) or 'none'}")
-    return build(*positional, **options)
+    reports = {"progress": progress} if "progress" in inspect.signature(build).parameters else {}
+    return build(*positional, **options, **reports)
 
 
 def parse_options(kind: str, root: Path | str | None, settings: Iterable[str]) -> dict[str, Any]:
@@ -53,6 +57,11 @@ def parse_options(kind: str, root: Path | str | None, settings: Iterable[str]) -
         except (ValueError, KeyError) as error:
             raise ConfigError(f"option {key} of {kind} must be of type {expected}, got '{text}'") from error
     return options
+
+
+def _options(build: Callable[..., FrameSource]) -> list[str]:
+    """What a user may set."""
+    return [name for name in inspect.signature(build).parameters if name != "progress"]
 
 
 def _typed(text: str, expected: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,18 @@ from clip2scene_core.data.bag_cameras import BagCamera, CameraFinder, read_rgb
 from clip2scene_core.data.bag_index import Stream, index_bag
 from clip2scene_core.data.bag_lidars import LidarReader
 from clip2scene_core.data.bag_reader import BagReader
+from clip2scene_core.data.calibration import read_calibration
+from clip2scene_core.data.ego_motion import MotionFinder
+from clip2scene_core.data.lidar_odometry import motion_from_scans
 from clip2scene_core.data.ros_types import label_set_of
+from clip2scene_core.data.source import Progress, silent
 from clip2scene_core.data.tf_tree import EVER
 from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
-from clip2scene_core.pointcloud2 import structured
+from clip2scene_core.pointcloud2 import scan_from, structured
 from clip2scene_core.trajectory import Trajectory
-from clip2scene_core.types import CameraImage, Frame, SemanticLabels
+from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
 
 
 class RosbagSource:
@@ -32,12 +37,15 @@ class RosbagSource:
         points_topic: str | None = None,
         cameras: Sequence[str] | None = None,
         fixed_frame: str | None = None,
+        ego_motion: str | None = None,
+        calibration: Sequence[str] = (),
         truth_label_set: str | None = None,
         label_info_topic: str | None = None,
         image_slop_ms: float = 100.0,
         sweeps: int = 0,
         deskew: bool = True,
         lidar_slop_ms: float = 100.0,
+        progress: Progress = silent,
     ) -> None:
         """`root` is the bag's folder, or one .mcap or .db3 file. The bag is read once, to index it.
 
@@ -46,6 +54,9 @@ class RosbagSource:
         takes out the motion during a scan where its points have times; it has to be false where the driver,
         or whoever recorded the bag, has done so and left the times. `cameras`: names or image topics, which
         then must be usable; None takes all that are. `fixed_frame`: default odom, map or the root of TF.
+        `ego_motion` is tf, /TOPIC, kiss-icp or none; by default whichever of these first knows how the LiDAR
+        moves, see MotionFinder. `progress` is told when KISS-ICP runs over the scans.
+        `calibration` are YAML files that count more than TF and CameraInfo, see config/calibration.yaml.
         A field `label` is read with the label set named `truth_label_set`, or as the bag's LabelInfo
         says. Images farther than `image_slop_ms` from a scan do not belong to it. `sweeps` is how many
         scans before each are given with it.
@@ -63,15 +74,22 @@ class RosbagSource:
             label_info_topic=label_info_topic,
             with_images=cameras is None or len(cameras) > 0,
         )
+        if calibration:
+            contents, self._notes = read_calibration(map(Path, calibration)).applied_to(contents)
         self._tf = contents.tf
         self._scans, *others = self._choose_scans(contents.clouds, topics)
-        self._fixed_frame = self._choose_fixed_frame(fixed_frame)
+        from_scans = partial(motion_from_scans, self._scan, len(self), progress=progress)
+        motion = MotionFinder(contents, self._scans, fixed_frame, from_scans)
+        self._motion = motion.find(ego_motion)
+        self._notes += motion.notes
         self._leave_out_scans_without_pose()
         self._lidars = LidarReader(
             self._bag, [self._scans, *others], self._motion_of, deskew=deskew, slop_ms=lidar_slop_ms
         )
         self.label_set = self._choose_label_set(contents.label_infos, truth_label_set)
-        finder = CameraFinder(self._bag, contents, self._fixed_frame, self._scans.stamps_ns(), image_slop_ms)
+        finder = CameraFinder(
+            self._bag, contents, self._pose_known_ns, self._scans.stamps_ns(), image_slop_ms
+        )
         self._cameras = finder.find(cameras)
         self.camera_names = tuple(camera.name for camera in self._cameras)
         self.notes = (*self._notes, *self._lidars.notes, *finder.notes)
@@ -89,7 +107,7 @@ class RosbagSource:
     @property
     def fixed_frame(self) -> str:
         """The frame in which poses are given."""
-        return self._fixed_frame
+        return self._motion.fixed_frame
 
     def __len__(self) -> int:
         return len(self._scans.entries)
@@ -107,7 +125,7 @@ class RosbagSource:
             sweeps_world_from_lidar=tuple(self._pose(i) for i in earlier),
             images=images,
             world_from_camera={
-                camera.name: self._camera_pose(camera, self._fixed_frame, images[camera.name].stamp_ns)
+                camera.name: self._world_from_camera(camera, images[camera.name].stamp_ns)
                 for camera in seeing
             },
             labels=self._labels(points),
@@ -142,26 +160,23 @@ class RosbagSource:
             self._notes.append(f"of {len(clouds)} PointCloud2 topics, {candidates[0].topic} has most points")
         return candidates
 
-    def _choose_fixed_frame(self, wanted: str | None) -> str:
-        lidar = self._scans.frame_id
-        chain = self._tf.ancestors(lidar)
-        fixed = wanted or next((frame for frame in ("odom", "map") if frame in chain), chain[-1])
-        if self._tf.coverage(fixed, lidar) == EVER:
-            self._notes.append(
-                f"TF does not say how '{lidar}' moves: all scans have the same pose in '{fixed}'"
-            )
-        return fixed
-
     def _leave_out_scans_without_pose(self) -> None:
-        first_ns, last_ns = self._tf.coverage(self._fixed_frame, self._scans.frame_id)
+        first_ns, last_ns = self._motion.coverage_ns
         known = [entry for entry in self._scans.entries if first_ns <= entry.stamp_ns <= last_ns]
         total, self._scans.entries = len(self._scans.entries), known
-        lidar, fixed = self._scans.frame_id, self._fixed_frame
-        what = f"scans lie outside the time of the transforms from '{lidar}' to '{fixed}'"
+        lidar, fixed = self._scans.frame_id, self.fixed_frame
+        what = f"scans lie outside the time at which the pose of '{lidar}' in '{fixed}' is known"
         if not known:
-            raise CalibrationError(f"{self._bag.path}: all {total} {what}; choose another fixed_frame")
+            raise CalibrationError(
+                f"{self._bag.path}: all {total} {what}; choose another fixed_frame or ego_motion"
+            )
         if len(known) < total:
             self._notes.append(f"{total - len(known)} of {total} {what} and are left out")
+
+    def _pose_known_ns(self, frame: str) -> tuple[int, int]:
+        """First and last time at which the pose of a sensor in the fixed frame is known."""
+        known = self._motion.coverage_ns, self._tf.coverage(self._scans.frame_id, frame)
+        return max(first for first, _ in known), min(last for _, last in known)
 
     def _choose_label_set(self, infos: dict[str, Any], truth_label_set: str | None) -> LabelSet | None:
         """None where the clouds have no field `label` or nothing says what it means."""
@@ -186,10 +201,17 @@ class RosbagSource:
         return self._bag.message(self._scans.topic, self._scans.entries[index])
 
     def _motion_of(self, frame_id: str) -> Trajectory:
-        return self._tf.trajectory(self._fixed_frame, frame_id)
+        return self._motion.world_from_lidar @ self._tf.trajectory(self._scans.frame_id, frame_id)
 
     def _pose(self, index: int) -> SE3:
-        return self._tf.lookup(self._fixed_frame, self._scans.frame_id, self._scans.entries[index].stamp_ns)
+        return self._motion.world_from_lidar.pose(self._scans.entries[index].stamp_ns)
+
+    def _scan(self, index: int) -> LidarScan:
+        return scan_from(self._message(index), topic=self._scans.topic)
+
+    def _world_from_camera(self, camera: BagCamera, stamp_ns: int) -> SE3:
+        world_from_lidar = self._motion.world_from_lidar.pose(stamp_ns)
+        return world_from_lidar @ self._camera_pose(camera, self._scans.frame_id, stamp_ns)
 
     def _camera_pose(self, camera: BagCamera, frame: str, stamp_ns: int) -> SE3:
         """`frame_from_camera`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from clip2scene_core.data.files import read_class_ids, read_image, read_numbers,
 from clip2scene_core.data.kitti_format import (
     START_NS,
     camera_of,
+    find_motion,
     matrix_of,
     read_calibration,
     read_poses,
@@ -20,6 +22,8 @@ from clip2scene_core.data.kitti_format import (
     sort_numbered,
     split_projection,
 )
+from clip2scene_core.data.lidar_odometry import motion_from_scans
+from clip2scene_core.data.source import Progress, silent
 from clip2scene_core.errors import DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
@@ -35,8 +39,11 @@ class _Sequence:
 
     folder: Path
     scans: list[Path]
+    stamps_ns: np.ndarray
+    """(F,) int64, of each scan."""
     trajectory: Trajectory
     """`world_from_lidar`; the world is the first scan's frame."""
+    notes: tuple[str, ...]
     cameras: dict[str, tuple[np.ndarray, SE3]]
     """K and `camera_from_lidar` by folder name."""
     labelled: bool
@@ -52,23 +59,26 @@ class SemanticKittiSource:
         sequences: Sequence[str] | None = None,
         cameras: Sequence[str] | None = None,
         sweeps: int = 0,
+        ego_motion: str | None = None,
+        progress: Progress = silent,
     ) -> None:
         """`root` holds sequences/NN, or dataset/sequences/NN; `sequences` such as ["08"], None for all.
 
         `cameras` are folder names such as image_2, None for all that are there; `sweeps` is how many
-        scans before each are given with it. Raises DataError where something is missing.
+        scans before each are given with it. `ego_motion` is recorded (poses.txt), kiss-icp or none, see
+        find_motion; `progress` is told when KISS-ICP runs over the scans of a sequence. Raises DataError
+        where something is missing.
         """
-        self._sequences = [_read_sequence(path, cameras) for path in _find_sequences(Path(root), sequences)]
+        self._sequences = [
+            _read_sequence(path, cameras, ego_motion, progress)
+            for path in _find_sequences(Path(root), sequences)
+        ]
         self._frames = [(sequence, i) for sequence in self._sequences for i in range(len(sequence.scans))]
         self._sweeps = sweeps
         labelled = any(sequence.labelled for sequence in self._sequences)
         self.label_set = LabelSet.named("semantic_kitti") if labelled else None
         self.camera_names = tuple(sorted({name for sequence in self._sequences for name in sequence.cameras}))
-        self.notes = tuple(
-            f"sequence {sequence.folder.name} has no poses.txt: all its scans have the same pose"
-            for sequence in self._sequences
-            if not (sequence.folder / "poses.txt").is_file()
-        )
+        self.notes = tuple(note for sequence in self._sequences for note in sequence.notes)
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -76,10 +86,10 @@ class SemanticKittiSource:
     def __getitem__(self, index: int) -> Frame:
         sequence, i = self._frames[range(len(self))[index]]
         earlier = range(i - 1, max(i - 1 - self._sweeps, -1), -1)
-        scan = _scan(sequence, i)
+        scan = _scan(sequence.scans, sequence.stamps_ns, i)
         images = {name: _image(sequence, name, i) for name in sequence.cameras}
         pose = sequence.trajectory.pose(scan.stamp_ns)
-        sweeps = tuple(_scan(sequence, j) for j in earlier)
+        sweeps = tuple(_scan(sequence.scans, sequence.stamps_ns, j) for j in earlier)
         return Frame(
             scan=scan,
             world_from_lidar=pose,
@@ -102,12 +112,12 @@ class SemanticKittiSource:
         return SemanticLabels(class_id=self.label_set.from_raw(raw))
 
 
-def _scan(sequence: _Sequence, index: int) -> LidarScan:
-    points = read_points(sequence.scans[index], 4)
+def _scan(scans: Sequence[Path], stamps_ns: np.ndarray, index: int) -> LidarScan:
+    points = read_points(scans[index], 4)
     return LidarScan(
         xyz=np.ascontiguousarray(points[:, :3]),
         intensity=np.ascontiguousarray(points[:, 3]),
-        stamp_ns=int(sequence.trajectory.stamps_ns[index]),
+        stamp_ns=int(stamps_ns[index]),
         frame_id=LIDAR_FRAME,
     )
 
@@ -117,7 +127,7 @@ def _image(sequence: _Sequence, name: str, index: int) -> CameraImage:
     return CameraImage(
         rgb=rgb,
         camera=camera_of(sequence.cameras[name][0], rgb),
-        stamp_ns=int(sequence.trajectory.stamps_ns[index]),
+        stamp_ns=int(sequence.stamps_ns[index]),
         frame_id=name,
     )
 
@@ -134,17 +144,28 @@ def _find_sequences(root: Path, wanted: Sequence[str] | None) -> list[Path]:
     return [present[name] for name in (present if wanted is None else wanted)]
 
 
-def _read_sequence(folder: Path, wanted_cameras: Sequence[str] | None) -> _Sequence:
+def _read_sequence(
+    folder: Path, wanted_cameras: Sequence[str] | None, ego_motion: str | None, progress: Progress
+) -> _Sequence:
     scans = sort_numbered(folder / "velodyne", ".bin")
     calibration_path = folder / "calib.txt"
     present = sorted(path.name for path in folder.glob("image_?") if path.is_dir())
     names = present if wanted_cameras is None else wanted_cameras
     if unknown := [name for name in names if name not in present]:
         raise DataError(f"{folder} has no camera '{unknown[0]}'; it has {', '.join(present) or 'none'}")
+    stamps_ns = _stamps(folder, len(scans))
+    trajectory, notes = find_motion(
+        ego_motion,
+        partial(_recorded_motion, folder, stamps_ns),
+        partial(motion_from_scans, partial(_scan, scans, stamps_ns), len(scans), progress=progress),
+        lack=f"sequence {folder.name} has no poses.txt",
+    )
     return _Sequence(
         folder=folder,
         scans=scans,
-        trajectory=Trajectory.from_poses(_stamps(folder, len(scans)), _poses(folder, len(scans))),
+        stamps_ns=stamps_ns,
+        trajectory=trajectory,
+        notes=notes,
         cameras={name: _calibration(calibration_path, name) for name in names},
         labelled=(folder / "labels").is_dir(),
     )
@@ -158,14 +179,15 @@ def _calibration(path: Path, camera: str) -> tuple[np.ndarray, SE3]:
     return matrix, camera_from_camera_0 @ rigid(matrix_of(calibration, "Tr", (3, 4), path))
 
 
-def _poses(folder: Path, count: int) -> list[SE3]:
+def _recorded_motion(folder: Path, stamps_ns: np.ndarray) -> Trajectory | None:
     """poses.txt has `world_from_camera_0`; Tr is `camera_0_from_lidar`, and so it also turns the world."""
     path, calibration_path = folder / "poses.txt", folder / "calib.txt"
     if not path.is_file():
-        return [SE3.identity()] * count
+        return None
     camera_from_lidar = rigid(matrix_of(read_calibration(calibration_path), "Tr", (3, 4), calibration_path))
     lidar_from_camera = camera_from_lidar.inverse()
-    return [lidar_from_camera @ pose @ camera_from_lidar for pose in read_poses(path, count)]
+    poses = [lidar_from_camera @ pose @ camera_from_lidar for pose in read_poses(path, len(stamps_ns))]
+    return Trajectory.from_poses(stamps_ns.tolist(), poses)
 
 
 def _stamps(folder: Path, count: int) -> np.ndarray:

@@ -101,6 +101,13 @@ class TfTree:
         except CalibrationError as error:
             raise CalibrationError(f"TF: no transform from '{source}' to '{target}': {error}") from error
 
+    def remounted(self, transforms: Iterable[StampedTransform]) -> TfTree:
+        """A tree in which these alone say where their children are."""
+        new = list(transforms)
+        children = {_plain(transform.child) for transform in new}
+        known = [*self._static.values(), *(t for samples in self._moving.values() for t in samples)]
+        return TfTree([*(t for t in known if _plain(t.child) not in children), *new])
+
     def _path(self, target: str, source: str) -> tuple[list[str], list[str]]:
         """Children on the way from `source` and from `target` up to their common ancestor."""
         up, down = self.ancestors(source), self.ancestors(target)

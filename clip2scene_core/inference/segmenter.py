@@ -1,6 +1,6 @@
 """From a frame to a class for every row of its scan.
 
-Shapes: N points, V voxels, K sweeps, D embedding, P phrases, C classes.
+Shapes: N points, V voxels, R voxels or points in voxels, K sweeps, D embedding, P phrases, C classes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from clip2scene_core import checkpoint as checkpoints
 from clip2scene_core.build import choose_device, restore_student
@@ -21,9 +22,10 @@ from clip2scene_core.checkpoint import Checkpoint
 from clip2scene_core.config import InferenceConfig
 from clip2scene_core.data.batch import collate
 from clip2scene_core.errors import ConfigError, MissingExtraError
+from clip2scene_core.geometry import SE3
 from clip2scene_core.inference.stages import StageTimer
 from clip2scene_core.inference.temporal import fuse
-from clip2scene_core.sparse import make_engine
+from clip2scene_core.sparse import group_mean, make_engine, point_to_voxel
 from clip2scene_core.student import classify, use_scan_statistics
 from clip2scene_core.types import Frame, LidarScan, SemanticLabels
 from clip2scene_core.voxels import Voxels, occupied, voxelise
@@ -48,6 +50,8 @@ class SemanticSegmenter:
             self._student = restore_student(checkpoint, engine=choose_engine(config.engine, self._device))
             use_scan_statistics(self._student, config.scan_statistics)
             self._student.to(self._device).eval()
+        # where sweeps are fused, voxels answer: they are the cells of the temporal grid
+        self._per_point = self._student.per_point and not config.sweeps
         self._text = checkpoint.text_embeddings.to(self._device)
         self._phrase_class = torch.tensor(checkpoint.phrase_class, device=self._device)
         self._past: dict[SweepKey, tuple[np.ndarray, Tensor]] = {}
@@ -90,11 +94,19 @@ class SemanticSegmenter:
             return self._labels(voxels, index.cpu().numpy(), best.float().cpu().numpy())
 
     def _embed(self, scan: LidarScan, stages: StageTimer) -> tuple[Voxels, Tensor]:
-        """The voxels of a scan and the semantic feature (V, D) of each."""
+        """The voxels of a scan, and the semantic feature (R, D) of each of them or of their points."""
+        if self._checkpoint.student.intensity and scan.intensity is None:
+            raise ConfigError("the checkpoint wants intensity, but the cloud has none; use another one")
+        voxels, features = self._embed_view(scan, stages)
+        if self._config.views > 1 and len(features):
+            features = self._averaged(scan, voxels, features, stages)
+        self._remember(scan, voxels, features)
+        return voxels, features
+
+    def _embed_view(self, scan: LidarScan, stages: StageTimer) -> tuple[Voxels, Tensor]:
+        """`_embed` of the scan as it is."""
         student = self._checkpoint.student
         with stages("voxelise"):
-            if student.intensity and scan.intensity is None:
-                raise ConfigError("the checkpoint wants intensity, but the cloud has none; use another one")
             voxels = voxelise(
                 scan.xyz,
                 size_m=student.voxel_m,
@@ -104,11 +116,26 @@ class SemanticSegmenter:
         if not len(voxels.coordinates):
             return voxels, self._text.new_zeros(0, self._text.shape[1])
         with stages("network"):
-            features = self._student(collate([voxels]).to(self._device), temporal=False).semantic
-            self._remember(scan, voxels, features)
+            batch = collate([voxels]).to(self._device)
+            features = self._student(batch, temporal=False).semantic
+            if self._student.per_point and not self._per_point:
+                features = point_to_voxel(features, batch.points)
             if features.is_cuda:  # else the next stage waits for the network, and its time counts there
                 torch.cuda.synchronize(self._device)
         return voxels, features
+
+    def _averaged(self, scan: LidarScan, voxels: Voxels, features: Tensor, stages: StageTimer) -> Tensor:
+        """Features (R, D) of the scan as it is, plus those of the same points in its turned views."""
+        rows, total = self._answer_of_point(voxels), F.normalize(features, dim=1)
+        for view in range(1, self._config.views):
+            turn = SE3.from_yaw(2 * np.pi * view / self._config.views, np.zeros(3))
+            turned, others = self._embed_view(replace(scan, xyz=turn.apply(scan.xyz)), stages)
+            with stages("views"):
+                other_rows = self._answer_of_point(turned)
+                both = np.flatnonzero((rows >= 0) & (other_rows >= 0))  # rounding may lose one at the border
+                seen, row = (torch.from_numpy(r[both]).to(self._device) for r in (other_rows, rows))
+                total = total + group_mean(F.normalize(others, dim=1)[seen], row, len(total))
+        return total
 
     def _fused(self, frame: Frame, voxels: Voxels, features: Tensor, stages: StageTimer) -> Tensor:
         """Features (V, D) of the scan's cells, fused with those of earlier sweeps in the same cells."""
@@ -143,12 +170,17 @@ class SemanticSegmenter:
         return _centres(voxels, self._checkpoint.student.voxel_m), features
 
     def _labels(self, voxels: Voxels, class_index: np.ndarray, probability: np.ndarray) -> SemanticLabels:
-        """Voxel answers to rows; the extra last entry is for rows in no voxel, whose index is -1."""
+        """Answers (R,) to rows; the extra last entry is for rows in no voxel, whose index is -1."""
         ids = np.append(
             self.label_set.ids[class_index], self.label_set.ids.dtype.type(self.label_set.ignore_id)
         )
         chance = np.append(probability, np.float32(0))
-        return SemanticLabels(class_id=ids[voxels.voxel_of_point], probability=chance[voxels.voxel_of_point])
+        answer = self._answer_of_point(voxels)
+        return SemanticLabels(class_id=ids[answer], probability=chance[answer])
+
+    def _answer_of_point(self, voxels: Voxels) -> np.ndarray:
+        """(N,) int64: row of the features of each point, -1 for points that have none."""
+        return voxels.row_of_point if self._per_point else voxels.voxel_of_point
 
 
 @contextmanager

@@ -7,6 +7,7 @@ Rows are identity here too: a grid keeps the order of the coordinates that it wa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,7 +46,26 @@ class KernelMap:
     """The offset that connects every row with itself, where there is one."""
 
 
-class VoxelGrid:
+class ScanRows:
+    """Rows that belong to the scans of a batch."""
+
+    batch: Tensor
+    """(R,) index of the scan in the batch."""
+
+    @cached_property
+    def scan_sizes(self) -> list[int]:
+        """How many rows each scan of the batch has, without the scans that have none."""
+        return [size for size in torch.bincount(self.batch).tolist() if size]
+
+    @cached_property
+    def scan_order(self) -> Tensor | None:
+        """(R,) rows grouped by scan; None where they lie like that already."""
+        if bool((self.batch[1:] >= self.batch[:-1]).all()):
+            return None
+        return torch.argsort(self.batch, stable=True)
+
+
+class VoxelGrid(ScanRows):
     """The occupied cells of a batch of scans at one resolution, with the tables that convolutions share.
 
     `coordinates` are (V, 4) integers [batch, x, y, z] in units of this grid's own cell; negative cells are
@@ -60,8 +80,9 @@ class VoxelGrid:
                 f"got {coordinates.dtype} {tuple(coordinates.shape)}"
             )
         self.coordinates = coordinates
+        self.batch = coordinates[:, 0]
         self.level = level
-        _check_range(coordinates)
+        check_range(coordinates)
 
     def __len__(self) -> int:
         return len(self.coordinates)
@@ -70,29 +91,27 @@ class VoxelGrid:
     def device(self) -> torch.device:
         return self.coordinates.device
 
-    @property
-    def batch(self) -> Tensor:
-        """(V,) index of the scan in the batch."""
-        return self.coordinates[:, 0]
+    def rows_at(self, cells: Tensor) -> Tensor:
+        """(N,) row of each of the cells (N, 4) [batch, x, y, z]; -1 for those that are not occupied."""
+        return self._column_rows(_pack(cells), 1)[0]
 
-    @cached_property
-    def scan_sizes(self) -> list[int]:
-        """How many voxels each scan of the batch has, without the scans that have none."""
-        return [size for size in torch.bincount(self.batch).tolist() if size]
+    def rows_of_cubes(self, cells: Tensor) -> Tensor:
+        """(N, 8) rows of 2x2x2 cells from the lowest ones (N, 4), in the order of `kernel_offsets(2)`."""
+        keys = _pack(cells)
+        columns = [self._column_rows(keys + _pack_offset(dx, dy, 0), 2) for dx in (0, 1) for dy in (0, 1)]
+        return torch.stack([row for column in columns for row in column], dim=1)
 
-    @cached_property
-    def scan_order(self) -> Tensor | None:
-        """(V,) rows grouped by scan; None where they lie like that already."""
-        if bool((self.batch[1:] >= self.batch[:-1]).all()):
-            return None
-        return torch.argsort(self.batch, stable=True)
+    def _column_rows(self, lowest: Tensor, cells: int) -> list[Tensor]:
+        """For each of `cells` cells from the keys `lowest` upwards: its (N,) row, -1 where not occupied."""
+        keys, order = self._sorted_keys
+        order = torch.cat([order, order.new_full((1,), -1)])
+        return [torch.where(occupied, order[at], -1) for occupied, at in _search_columns(keys, lowest, cells)]
 
     @cached_property
     def neighbours(self) -> KernelMap:
         """The 27 offsets of a 3x3x3 kernel, in the order of `kernel_offsets(3)`.
 
-        Searches half of the offsets; the pairs of the other half are the same, mirrored. Cells that differ
-        only in z are next to each other in key order, so one search serves the three of a column.
+        Searches half of the offsets; the pairs of the other half are the same, mirrored.
         """
         keys, order = self._sorted_keys
         below = (keys[1:] == keys[:-1] + 1).nonzero()[:, 0]
@@ -115,6 +134,11 @@ class VoxelGrid:
         """The grid of twice the cell: every cell with an occupied child; always the same object."""
         return self._downsampling[0]
 
+    @property
+    def parent(self) -> Tensor:
+        """(V,) row of `coarser` that holds each voxel."""
+        return self._downsampling[1]
+
     @cached_property
     def to_coarser(self) -> KernelMap:
         """From this grid's rows to the rows of `coarser`: the 8 octants, ordered as `kernel_offsets(2)`."""
@@ -133,7 +157,7 @@ class VoxelGrid:
         octant = 4 * x + 2 * y + z
         children = torch.argsort(octant, stable=True)
         counts = torch.bincount(octant, minlength=8).tolist()
-        parents = self._downsampling[1][children]
+        parents = self.parent[children]
         return children.split(counts), parents.split(counts)
 
     @cached_property
@@ -143,43 +167,6 @@ class VoxelGrid:
         if bool((keys[1:] == keys[:-1]).any()):
             raise DataError(f"voxel coordinates must be unique, got duplicates among {len(self)} rows")
         return keys, order
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SparseVoxels:
-    """Features on the occupied cells of a grid."""
-
-    features: Tensor
-    """(V, C), any floating dtype."""
-    grid: VoxelGrid
-    """The V cells, on the device of the features."""
-
-    def __post_init__(self) -> None:
-        if self.features.ndim != 2 or len(self.features) != len(self.grid):
-            raise DataError(
-                f"SparseVoxels.features must have shape ({len(self.grid)}, C) as its grid has "
-                f"{len(self.grid)} voxels, got {tuple(self.features.shape)}"
-            )
-
-    @classmethod
-    def from_coordinates(cls, features: Tensor, coordinates: Tensor) -> SparseVoxels:
-        """Features (V, C) on input cells `coordinates` (V, 4) [batch, x, y, z]."""
-        return cls(features, VoxelGrid(coordinates))
-
-    @property
-    def coordinates(self) -> Tensor:
-        """(V, 4) [batch, x, y, z] in units of the grid's own cell."""
-        return self.grid.coordinates
-
-    def with_features(self, features: Tensor) -> SparseVoxels:
-        """Other features on the same grid."""
-        return SparseVoxels(features, self.grid)
-
-    def to(self, device: torch.device | str) -> SparseVoxels:
-        """The same voxels on another device, without the tables; itself where it already lies there."""
-        if self.features.device == torch.device(device):
-            return self
-        return SparseVoxels.from_coordinates(self.features.to(device), self.coordinates.to(device))
 
 
 def kernel_offsets(kernel_size: int) -> Tensor:
@@ -195,27 +182,35 @@ def kernel_offsets(kernel_size: int) -> Tensor:
 def _column_pairs(keys: Tensor, order: Tensor, lowest: int) -> list[tuple[Tensor, Tensor]]:
     """(input rows, output rows) for the three cells of a column whose lowest is `lowest` keys away."""
     pairs = []
-    wanted = keys + lowest
-    position = torch.searchsorted(keys, wanted)
-    padded = torch.cat([keys, keys.new_full((1,), -1)])
-    for _ in range(3):
-        found = padded[position] == wanted
-        rows = found.nonzero()[:, 0]
+    for occupied, position in _search_columns(keys, keys + lowest, 3):
+        rows = occupied.nonzero()[:, 0]
         pairs.append((order[position[rows]], order[rows]))
-        position = position + found
-        wanted = wanted + 1
     return pairs
 
 
-def _check_range(coordinates: Tensor) -> None:
+def _search_columns(keys: Tensor, lowest: Tensor, cells: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """For each of `cells` cells from `lowest` upwards: whether it is one of the `keys`, and where.
+
+    Cells that differ only in z are next to each other in key order, so one search serves a column.
+    """
+    position = torch.searchsorted(keys, lowest)
+    padded = torch.cat([keys, keys.new_full((1,), -1)])
+    for height in range(cells):
+        occupied = padded[position] == lowest + height
+        yield occupied, position
+        position = position + occupied
+
+
+def check_range(coordinates: Tensor) -> None:
+    """Raises DataError for (V, 4) [batch, x, y, z] beyond the cells of a grid; NaN is beyond them too."""
     if not len(coordinates):
         return
     low, high = coordinates.amin(0).tolist(), coordinates.amax(0).tolist()
     if low[0] < 0 or high[0] >= 1 << BATCH_BITS:
         raise DataError(f"batch indices must lie in 0..{(1 << BATCH_BITS) - 1}, got {low[0]}..{high[0]}")
-    if min(low[1:]) <= -_HALF or max(high[1:]) >= _HALF - 1:
+    if not all(-_HALF < limit < _HALF - 1 for limit in low[1:] + high[1:]):
         raise DataError(
-            f"voxel coordinates must lie within +-{_HALF - 2}, got {min(low[1:])}..{max(high[1:])}; "
+            f"voxel coordinates must lie within +-{_HALF - 2}, got {low[1:]} to {high[1:]}; "
             "crop the scan or use larger voxels"
         )
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from clip2scene_core.errors import DataError
 from clip2scene_core.sparse.engine import SparseEngine, make_engine
-from clip2scene_core.sparse.grid import SparseVoxels, VoxelGrid
+from clip2scene_core.sparse.grid import VoxelGrid
+from clip2scene_core.sparse.voxels import SparseVoxels
 
 
 class SparseConvolution(nn.Module):

@@ -1,12 +1,12 @@
-"""The student: a 3D network whose voxel features live in the joint image-text space."""
+"""The student: a 3D network whose features, of voxels or points, live in the joint image-text space."""
 
 from clip2scene_core.student.heads import StudentHeads, StudentOutput, classify
-from clip2scene_core.student.minkunet import INDOOR_PLANES, OUTDOOR_PLANES, MinkUNet
+from clip2scene_core.student.minkunet import MinkUNet
 from clip2scene_core.student.norm import use_scan_statistics
+from clip2scene_core.student.spvcnn import SPVCNN
 
 __all__ = [
-    "INDOOR_PLANES",
-    "OUTDOOR_PLANES",
+    "SPVCNN",
     "MinkUNet",
     "StudentHeads",
     "StudentOutput",

@@ -1,6 +1,6 @@
-"""From voxel features to the joint image-text space, and from there to classes.
+"""From features to the joint image-text space, and from there to classes.
 
-Shapes: V voxels, D embedding, P phrases, C classes.
+Shapes: R rows (voxels or points), D embedding, P phrases, C classes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StudentOutput:
-    """What the student says about every voxel; neither feature is normalised."""
+    """What the student says about every voxel or point; neither feature is normalised."""
 
     semantic: Tensor
-    """(V, D) of the head that the semantic loss trains, equation (1)."""
+    """(R, D) of the head that the semantic loss trains, equation (1)."""
     temporal: Tensor | None
-    """(V, D) of the head that the spatial-temporal loss trains, equation (2); None where not asked for."""
+    """(R, D) of the head that the spatial-temporal loss trains, equation (2); None where not asked for."""
 
 
 class StudentHeads(nn.Module):
@@ -31,16 +31,16 @@ class StudentHeads(nn.Module):
         self.temporal = nn.Linear(channels, embedding_dim)
 
     def forward(self, features: Tensor, *, temporal: bool = True) -> StudentOutput:
-        """Both embeddings of (V, C) features; `temporal=False` leaves out the one only training needs."""
+        """Both embeddings of (R, C) features; `temporal=False` leaves out the one only training needs."""
         return StudentOutput(
             semantic=self.semantic(features), temporal=self.temporal(features) if temporal else None
         )
 
 
 def classify(features: Tensor, text_embeddings: Tensor, phrase_class: Tensor, num_classes: int) -> Tensor:
-    """(V, C) cosine similarity of each voxel with the best phrase of each class, in -1..1.
+    """(R, C) cosine similarity of each row with the best phrase of each class, in -1..1.
 
-    features: (V, D) and text_embeddings: (P, D), of any length; phrase_class: (P,) int64 class row of each
+    features: (R, D) and text_embeddings: (P, D), of any length; phrase_class: (P,) int64 class row of each
     phrase. A class without a phrase scores -inf.
     """
     cosine = F.normalize(features, dim=1) @ F.normalize(text_embeddings.to(features.dtype), dim=1).T

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clip2scene_core.errors import ConfigError
@@ -23,39 +23,57 @@ from clip2scene_core.sparse import (
 from clip2scene_core.student.heads import StudentHeads, StudentOutput
 from clip2scene_core.student.norm import make_norm
 
-OUTDOOR_PLANES = (32, 32, 64, 128, 256, 256, 128, 96, 96)
-"""Stem, four encoder stages, four decoder stages; the released code's outdoor student."""
-INDOOR_PLANES = (32, 32, 64, 128, 256, 128, 128, 96, 96)
-"""The same for MinkowskiNet14."""
 BLOCKS = {14: (1,) * 8, 18: (2,) * 8, 34: (2, 3, 4, 6, 2, 2, 2, 2)}
-"""Residual blocks in each of the eight stages, by variant."""
+"""Residual blocks in each of the eight stages, by depth."""
+ENCODER = (32, 32, 64, 128, 256)
+"""Channels of the stem and of the four stages down, in every variant."""
+DECODERS = {
+    "14": (256, 128, 96, 96),
+    "14A": (128, 128, 96, 96),
+    "14B": (128, 128, 128, 128),
+    "14C": (192, 192, 128, 128),
+    "14D": (384, 384, 384, 384),
+    "18": (256, 128, 96, 96),
+    "18A": (128, 128, 96, 96),
+    "18B": (128, 128, 128, 128),
+    "18D": (384, 384, 384, 384),
+    "34": (256, 128, 96, 96),
+    "34A": (256, 128, 64, 64),
+    "34B": (256, 128, 64, 32),
+    "34C": (256, 128, 96, 96),
+}
+"""Channels of the four stages up, by variant: a depth and the letter of Choy et al.; a depth alone has the
+channels of the outdoor student, MinkowskiNet14 indoors is 14A."""
 
 
 class MinkUNet(nn.Module):
     """Four times down, four times up, each level joined to the encoder's features of the same resolution.
 
-    in_channels: features per voxel. variant: 14, 18 or 34. width: multiplies every plane, rounded to
-    multiples of 8. embedding_dim: D of both heads. engine: see `make_engine`. norm: `batch` or `scan`.
+    in_channels: features per voxel. variant: a key of DECODERS, without a letter also as a number. width:
+    multiplies all channels, rounded to multiples of 8. embedding_dim: D of both heads. engine: see
+    `make_engine`. norm: `batch` or `scan`.
     """
+
+    per_point: ClassVar[bool] = False
+    """Whether the rows of the output are the points that the voxels were made of, or else the voxels."""
 
     def __init__(
         self,
         in_channels: int,
         *,
-        variant: int = 18,
+        variant: int | str = 18,
         width: float = 1.0,
         embedding_dim: int = 512,
-        planes: Sequence[int] = OUTDOOR_PLANES,
         engine: str | SparseEngine = "torch",
         norm: str = "batch",
     ) -> None:
         super().__init__()
-        if variant not in BLOCKS:
-            raise ConfigError(f"unknown MinkUNet variant {variant!r}; expected one of {sorted(BLOCKS)}")
-        if len(planes) != 9:
-            raise ConfigError(f"MinkUNet needs 9 planes (stem, 4 down, 4 up), got {len(planes)}")
-        stem, *stages = (scaled_channels(plane, width) for plane in planes)
-        blocks, engine = BLOCKS[variant], make_engine(engine)
+        variant = str(variant)
+        if variant not in DECODERS:
+            raise ConfigError(f"unknown MinkUNet variant {variant!r}; expected one of {', '.join(DECODERS)}")
+        blocks, engine = BLOCKS[int(variant[:2])], make_engine(engine)
+        self.channels = tuple(scaled_channels(plane, width) for plane in ENCODER + DECODERS[variant])
+        stem, *stages = self.channels
         self.stem = nn.Sequential(
             ConvNorm(SubmanifoldConv3d(in_channels, stem, engine=engine), norm),
             ConvNorm(SubmanifoldConv3d(stem, stem, engine=engine), norm),
@@ -73,19 +91,25 @@ class MinkUNet(nn.Module):
         self.heads = StudentHeads(before, embedding_dim)
 
     def forward(self, voxels: SparseVoxels, *, temporal: bool = True) -> StudentOutput:
-        """Two (V, D) embeddings, in the rows of `voxels`; only the semantic one if `temporal` is False."""
-        return self.heads(self.backbone(voxels).features, temporal=temporal)
+        """Two (R, D) embeddings, in the rows of the voxels or, if `per_point`, of the points in them.
 
-    def backbone(self, voxels: SparseVoxels) -> SparseVoxels:
+        Only the semantic one if `temporal` is False.
+        """
+        return self.heads(self.backbone(voxels), temporal=temporal)
+
+    def backbone(self, voxels: SparseVoxels) -> Tensor:
         """The (V, C) features that both heads read."""
-        voxels = self.stem(voxels)
-        skips = []
-        for stage in self.down:
-            skips.append(voxels)
-            voxels = stage(voxels)
+        *skips, voxels = self.encode(self.stem(voxels))
         for stage in self.up:
             voxels = stage(voxels, skips.pop())
-        return voxels
+        return voxels.features
+
+    def encode(self, voxels: SparseVoxels) -> list[SparseVoxels]:
+        """The given voxels and what each stage down makes of them, finest first."""
+        levels = [voxels]
+        for stage in self.down:
+            levels.append(stage(levels[-1]))
+        return levels
 
 
 class DownStage(nn.Module):
@@ -151,8 +175,9 @@ class ConvNorm(nn.Module):
         self.relu = relu
 
     def forward(self, voxels: SparseVoxels, *finer: VoxelGrid) -> SparseVoxels:
-        voxels = self.norm(self.conv(voxels, *finer))
-        return voxels.with_features(F.relu(voxels.features, inplace=True)) if self.relu else voxels
+        voxels = self.conv(voxels, *finer)
+        features = self.norm(voxels.features, voxels.grid)
+        return voxels.with_features(F.relu(features, inplace=True) if self.relu else features)
 
 
 def scaled_channels(plane: int, width: float) -> int:

@@ -1,4 +1,7 @@
-"""Normalisation of voxel features: running statistics of training, or statistics of the scan at hand."""
+"""Normalisation of features: running statistics of training, or statistics of the scan at hand.
+
+Shapes: R rows (voxels or points) of a batch of scans, C channels.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clip2scene_core.errors import ConfigError
-from clip2scene_core.sparse import SparseVoxels
+from clip2scene_core.sparse import ScanRows
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over all voxels of the batch, with running statistics for inference.
+    """Batch normalisation over all rows of the batch, with running statistics for inference.
 
     At inference the statistics may be mixed with those of the scan at hand, `scan_share` of them (0..1):
     another sensor or place shifts them, and the scan itself tells by how much.
@@ -21,20 +24,22 @@ class BatchNorm(nn.BatchNorm1d):
 
     scan_share: float = 0.0
 
-    def forward(self, voxels: SparseVoxels) -> SparseVoxels:
+    def forward(self, features: Tensor, rows: ScanRows) -> Tensor:
         if self.training or not self.scan_share:
-            return voxels.with_features(super().forward(voxels.features))
-        return map_scans(voxels, self._with_scan_statistics)
+            return super().forward(features)
+        return map_scans(features, rows, self._with_scan_statistics)
 
     def _with_scan_statistics(self, features: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(features.to(self.running_mean.dtype), dim=0, correction=0)
+        features = features.to(self.running_mean.dtype)
+        mean = features.mean(dim=0)
+        variance = (features - mean).square_().mean(dim=0)  # torch.var_mean takes ten times as long
         mean = self.running_mean.lerp(mean, self.scan_share)
         variance = self.running_var.lerp(variance, self.scan_share)
         return F.batch_norm(features, mean, variance, self.weight, self.bias, eps=self.eps)
 
 
 class ScanNorm(nn.Module):
-    """Each channel normalised over the voxels of each scan; no running statistics, training is inference.
+    """Each channel normalised over the rows of each scan; no running statistics, training is inference.
 
     Small batches teach batch norm running statistics that fit no single scan; this norm cannot have that.
     """
@@ -45,16 +50,16 @@ class ScanNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, voxels: SparseVoxels) -> SparseVoxels:
-        return map_scans(voxels, self._normalise)
+    def forward(self, features: Tensor, rows: ScanRows) -> Tensor:
+        return map_scans(features, rows, self._normalise)
 
     def _normalise(self, features: Tensor) -> Tensor:
-        # torch.batch_norm, unlike F.batch_norm, accepts a scan of one voxel
+        # torch.batch_norm, unlike F.batch_norm, accepts a scan of one row
         return torch.batch_norm(features, self.weight, self.bias, None, None, True, 0.0, self.eps, False)
 
 
 NORMS: dict[str, type[nn.Module]] = {"batch": BatchNorm, "scan": ScanNorm}
-"""Normalisation layers by name; each maps SparseVoxels to SparseVoxels."""
+"""Normalisation layers by name; each maps the features (R, C) of ScanRows to normalised ones."""
 
 
 def make_norm(name: str, channels: int) -> nn.Module:
@@ -73,11 +78,13 @@ def use_scan_statistics(module: nn.Module, share: float) -> None:
             part.scan_share = share
 
 
-def map_scans(voxels: SparseVoxels, function: Callable[[Tensor], Tensor]) -> SparseVoxels:
-    """Applies `function` to the (V_b, C) features of each scan of the batch; rows stay where they are."""
-    order, sizes = voxels.grid.scan_order, voxels.grid.scan_sizes
+def map_scans(features: Tensor, rows: ScanRows, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Applies `function` to the (R_b, C) features of each scan of the batch; rows stay where they are."""
+    order, sizes = rows.scan_order, rows.scan_sizes
     if not sizes:
-        return voxels
-    features = voxels.features if order is None else voxels.features[order]
-    mapped = torch.cat([function(scan) for scan in features.split(sizes)])
-    return voxels.with_features(mapped if order is None else mapped[order.argsort()])
+        return features
+    if len(sizes) == 1:
+        return function(features)
+    grouped = features if order is None else features[order]
+    mapped = torch.cat([function(scan) for scan in grouped.split(sizes)])
+    return mapped if order is None else mapped[order.argsort()]

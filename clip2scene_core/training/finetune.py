@@ -1,4 +1,4 @@
-"""Supervised training of a student: cross-entropy and Lovasz on the classes of voxels."""
+"""Supervised training of a student: cross-entropy and Lovasz on the classes of voxels or points."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import yaml
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from clip2scene_core.data.source import FrameSource
 from clip2scene_core.errors import MissingExtraError
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.losses import cross_entropy, lovasz_softmax
-from clip2scene_core.sparse import SparseVoxels
+from clip2scene_core.sparse import SparseVoxels, VoxelGrid, VoxelPoints
 from clip2scene_core.student import MinkUNet, classify
 from clip2scene_core.training.interruption import interruptions_deferred
 from clip2scene_core.training.samples import StepSampler, TrainingSamples, class_weights, collate_samples
@@ -54,10 +55,12 @@ def finetune(
     device, classes = fabric.device, len(label_set.classes)
     text = orthonormal_embeddings(classes, config.student.embedding_dim, seed=settings.seed).to(device)
     phrase_class = torch.arange(classes, device=device)
-    samples = TrainingSamples(source, label_set, config.student, settings.augment, settings.seed)
+    student = build_student(config.student, engine=settings.engine)
+    samples = TrainingSamples(
+        source, label_set, config.student, settings.augment, settings.seed, per_point=student.per_point
+    )
     weight = class_weights(source, label_set, settings.rare).to(device)
 
-    student = build_student(config.student, engine=settings.engine)
     optimizer = torch.optim.AdamW(
         student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -95,8 +98,9 @@ def finetune(
                 whole = False
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(settings, step)
-                target = target.to(device)
-                semantic = learner(voxels.features.to(device), voxels.coordinates.to(device))
+                torch.manual_seed(step_seed(settings, step))
+                voxels, target = voxels.to(device), target.to(device)
+                semantic = learner(voxels.features, voxels.grid, voxels.points)
                 scores = classify(semantic, text, phrase_class, classes) / config.student.temperature
                 entropy = cross_entropy(scores, target, weight)
                 lovasz = lovasz_softmax(scores, target)
@@ -141,15 +145,15 @@ def _loader(samples: TrainingSamples, settings: TrainingConfig, *, first_step: i
 
 
 class SemanticLearner(nn.Module):
-    """The semantic head of a student as a function of plain tensors, which Fabric can wrap."""
+    """The semantic head of a student as a function of what Fabric can wrap: it converts tensors only."""
 
     def __init__(self, student: MinkUNet) -> None:
         super().__init__()
         self.student = student
 
-    def forward(self, features: Tensor, coordinates: Tensor) -> Tensor:
-        """(V, D) of voxels with features (V, F) at coordinates (V, 4)."""
-        return self.student(SparseVoxels.from_coordinates(features, coordinates)).semantic
+    def forward(self, features: Tensor, grid: VoxelGrid, points: VoxelPoints | None) -> Tensor:
+        """(R, D) of the voxels of `grid` with features (V, F), or of the points in them."""
+        return self.student(SparseVoxels(features, grid, points)).semantic
 
 
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
@@ -161,6 +165,11 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
         return torch.lerp(average, current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
 
     return update
+
+
+def step_seed(settings: TrainingConfig, step: int) -> int:
+    """For what a step draws, such as dropout: a resumed run draws the same."""
+    return int(np.random.SeedSequence((settings.seed, step)).generate_state(1)[0])
 
 
 def learning_rate(settings: TrainingConfig, step: int) -> float:

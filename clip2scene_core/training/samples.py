@@ -1,4 +1,7 @@
-"""Labelled scans to training samples: varied, voxelised, one class per voxel."""
+"""Labelled scans to training samples: varied, voxelised, one class per row of the student's output.
+
+Shapes: V voxels, M points in voxels, R either of them, N points, C classes.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,24 @@ from clip2scene_core.types import Frame
 from clip2scene_core.voxels import Voxels, voxelise
 
 Sample = tuple[Voxels, np.ndarray]
-"""Voxels and the class of each (V,) int64, -1 where unknown."""
+"""Voxels, and the class (R,) int64 of each of them or of their points, -1 where unknown."""
 
 
 class TrainingSamples(Dataset):
-    """Varied samples of the labelled frames of a source; the item (step, frame) is always the same."""
+    """Varied samples of the labelled frames of a source; the item (step, frame) is always the same.
+
+    `per_point` is that of the student: whether points have a class each, or voxels.
+    """
 
     def __init__(
-        self, source: FrameSource, label_set: LabelSet, student: StudentConfig, vary: AugmentConfig, seed: int
+        self,
+        source: FrameSource,
+        label_set: LabelSet,
+        student: StudentConfig,
+        vary: AugmentConfig,
+        seed: int,
+        *,
+        per_point: bool,
     ) -> None:
         if source.label_set is None:
             raise DataError("the source has no labels to learn from")
@@ -38,6 +51,7 @@ class TrainingSamples(Dataset):
         self._student = student
         self._vary = vary
         self._seed = seed
+        self._per_point = per_point
 
     def __len__(self) -> int:
         return len(self._source)
@@ -57,6 +71,8 @@ class TrainingSamples(Dataset):
             range_m=self._student.range_m,
             intensity=frame.scan.intensity[rows] if self._student.intensity else None,
         )
+        if self._per_point:
+            return voxels, target[rows][voxels.inside]
         return voxels, voxel_classes(voxels, target[rows], len(self._label_set.classes))
 
 
@@ -86,7 +102,7 @@ class StepSampler(Sampler):
 
 
 def collate_samples(samples: list[Sample]) -> tuple[SparseVoxels, Tensor]:
-    """One batch, and the class (V,) int64 of each voxel."""
+    """One batch, and the class (R,) int64 of each of its voxels or points."""
     return collate([v for v, _ in samples]), torch.from_numpy(np.concatenate([t for _, t in samples]))
 
 

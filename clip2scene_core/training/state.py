@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from clip2scene_core.checkpoint import write_safetensors
+from clip2scene_core.config import RunConfig, from_dict, to_dict
 from clip2scene_core.errors import CheckpointError, ConfigError
 
 STATE_FILE = "state.safetensors"
@@ -59,7 +60,7 @@ def load_state(
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, KeyError, TypeError, OSError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} is no state of a run; delete it to start again") from error
-    if state.config != config:
+    if not _same(state.config, config):
         raise ConfigError(f"{folder} holds a run with another configuration; name another folder")
     moments: dict[int, dict] = {}
     for name, tensor in _group(tensors, "optimizer.").items():
@@ -74,6 +75,14 @@ def load_state(
             f"{path} holds the weights of another network; delete it to start again"
         ) from error
     return state
+
+
+def _same(stored: dict, config: dict) -> bool:
+    """Whether a stored configuration is `config`; settings that it did not know yet have their defaults."""
+    try:
+        return to_dict(from_dict(RunConfig, stored)) == config
+    except ConfigError:
+        return False
 
 
 def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from clip2scene_core.data.source import Progress
 from clip2scene_core.errors import DataError
 from clip2scene_core.stamps import NS_PER_S
 from clip2scene_ros.demo.audience import Audience, stamp_ns_of_raw
 from clip2scene_ros.demo.player import Drive, Player, Recorded
 from clip2scene_ros.demo.recorder import Recorder
-
-Progress = Callable[..., None]
-"""Called with the number of scans played, and `total` and `text` by name."""
 
 REAL_TIME_S = 20.0
 """The pass in real time ends after so much of the drive."""

@@ -45,7 +45,7 @@ class Drive:
 
     def __init__(self, path: Path, *, cameras: Sequence[str] | None = None) -> None:
         """`cameras` None takes all that are usable. Raises DataError or CalibrationError as RosbagSource."""
-        self.source = RosbagSource(path, cameras=cameras)
+        self.source = RosbagSource(path, cameras=cameras, ego_motion="tf")  # all that the node hears of
         self.bag = BagReader(path)
         self.points_topic = self.source.points_topic
         self.image_topics = self._of_one_transport(self.source.image_topics)

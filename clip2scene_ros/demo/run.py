@@ -10,9 +10,10 @@ from typing import Any
 
 from clip2scene_core.camera_info import is_rectified
 from clip2scene_core.data.bag_writer import new_bag
+from clip2scene_core.data.source import Progress, silent
 from clip2scene_core.writing import whole_file
 from clip2scene_ros.demo.graph import running_node
-from clip2scene_ros.demo.passes import Progress, RealTimePass, in_real_time, one_by_one, percentiles, warm_up
+from clip2scene_ros.demo.passes import RealTimePass, in_real_time, one_by_one, percentiles, warm_up
 from clip2scene_ros.demo.player import Drive
 from clip2scene_ros.demo.recorder import Recorder
 
@@ -57,7 +58,7 @@ def run_demo(
     rate: float = 1.0,
     cameras: Sequence[str] | None = None,
     settings: Mapping[str, Any] | None = None,
-    progress: Progress = lambda done, **fields: None,
+    progress: Progress = silent,
     answer_timeout_s: float = 60.0,
 ) -> DemoSummary:
     """Labels every scan of `bag` into the bag `out`/labelled, then plays it again in real time.

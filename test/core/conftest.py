@@ -61,14 +61,22 @@ def make_frame() -> Callable[..., Frame]:
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint() -> Checkpoint:
-    """A random student of 8 channels a layer with the vocabulary `street`, two phrases a class.
+    """A random MinkUNet of 8 channels a layer with the vocabulary `street`, two phrases a class."""
+    return random_checkpoint("minkunet")
 
-    Its features vary around zero, so that it answers with several classes whatever the seed.
-    """
+
+@pytest.fixture(scope="session")
+def tiny_point_checkpoint() -> Checkpoint:
+    """The same with an SPVCNN, which answers for points."""
+    return random_checkpoint("spvcnn")
+
+
+def random_checkpoint(architecture: str) -> Checkpoint:
+    """Its features vary around zero, so that it answers with several classes whatever the seed."""
     torch.manual_seed(0)
     label_set = LabelSet.named("street")
     classes = len(label_set.classes)
-    config = StudentConfig(variant=14, width=0.05, embedding_dim=24, voxel_m=0.5)
+    config = StudentConfig(architecture=architecture, variant=14, width=0.05, embedding_dim=24, voxel_m=0.5)
     student = build_student(config, engine="torch")
     xyz = np.random.default_rng(0).uniform((-12, -12, -2), (12, 12, 2), (600, 3)).astype(np.float32)
     voxels = collate([voxelise(xyz, size_m=0.5, range_m=50.0)])

@@ -13,14 +13,18 @@ from clip2scene_core.errors import ConfigError
 from clip2scene_core.voxels import FEATURES, voxelise
 
 
+@pytest.mark.parametrize("architecture", ["minkunet", "spvcnn"])
 @pytest.mark.parametrize("intensity", [False, True])
-def test_the_student_takes_what_voxelise_gives(intensity):
-    config = StudentConfig(variant=14, width=0.05, embedding_dim=7, intensity=intensity)
+def test_the_student_takes_what_voxelise_gives(intensity, architecture):
+    config = StudentConfig(
+        architecture=architecture, variant=14, width=0.05, embedding_dim=7, intensity=intensity
+    )
     student = build_student(config, engine="torch").eval()
     xyz = np.random.default_rng(0).uniform(-5, 5, (50, 3)).astype(np.float32)
     voxels = voxelise(xyz, size_m=0.5, range_m=9, intensity=np.ones(50, np.float32) if intensity else None)
     assert voxels.features.shape[1] == len(FEATURES) + intensity
-    assert student(collate([voxels])).semantic.shape == (len(voxels.coordinates), 7)
+    rows = {"minkunet": len(voxels.coordinates), "spvcnn": 50}[architecture]
+    assert student(collate([voxels])).semantic.shape == (rows, 7)
 
 
 def test_the_settings_reach_the_student():
@@ -29,17 +33,21 @@ def test_the_settings_reach_the_student():
 
     small = weights(variant=14, width=0.25, embedding_dim=8)
     assert weights(variant=18, width=0.25, embedding_dim=8) > small
+    assert weights(variant="14A", width=0.25, embedding_dim=8) < small
     assert weights(variant=14, width=0.5, embedding_dim=8) > 3 * small
     assert weights(variant=14, width=0.25, embedding_dim=9) == small + 2 * (24 + 1), (
         "two heads of 24 channels"
     )
 
 
-@pytest.mark.parametrize(("setting", "value"), [("variant", 17), ("engine", "magic")])
+@pytest.mark.parametrize(
+    ("setting", "value"), [("variant", "17"), ("engine", "magic"), ("architecture", "magic")]
+)
 def test_students_that_do_not_exist(setting, value):
-    settings = {"variant": 14, "engine": "torch"} | {setting: value}
-    with pytest.raises(ConfigError, match=f"{value}"):
-        build_student(StudentConfig(variant=settings["variant"]), engine=settings["engine"])
+    settings = {"variant": 14, "engine": "torch", "architecture": "minkunet"} | {setting: value}
+    engine = settings.pop("engine")
+    with pytest.raises(ConfigError, match=f"unknown .*{setting}.* '{value}'; expected one of"):
+        build_student(StudentConfig(**settings), engine=engine)
 
 
 @pytest.mark.parametrize(("classes", "dim"), [(1, 1), (11, 11), (11, 64)])

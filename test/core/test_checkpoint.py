@@ -154,6 +154,14 @@ def test_fields_of_the_wrong_kind(change, message, path):
     assert message in complaint(path)
 
 
+def test_files_from_before_there_were_architectures(tiny_checkpoint, path):
+    tensors, header = parts(path)
+    del header["student"]["architecture"]
+    write(path, tensors, header)
+    assert checkpoints.load(path).student == tiny_checkpoint.student
+    assert tiny_checkpoint.student.architecture == "minkunet"
+
+
 def test_missing_text_embeddings(path):
     tensors, header = parts(path)
     del tensors["text_embeddings"]

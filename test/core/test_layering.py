@@ -39,7 +39,7 @@ ROS = {
     "tf2_py",
     "tf2_ros",
 }
-HEAVY = {"lightning", "nuscenes", "open_clip", "rerun", "spconv"}
+HEAVY = {"kiss_icp", "lightning", "nuscenes", "open_clip", "rerun", "spconv"}
 
 
 class Import(NamedTuple):

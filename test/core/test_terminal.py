@@ -81,6 +81,16 @@ def test_a_second_pass_begins_again(shown):
     assert "2/5 2.0/s" in line and line.endswith("in real time")
 
 
+def test_a_bar_for_what_may_not_happen_is_not_shown_before_it_does(shown):
+    with terminal.progress("odometry", at_once=False):
+        shown.now_s += 1.0
+    assert shown.getvalue() == ""
+    with terminal.progress("odometry", at_once=False) as report:
+        report(1, total=2)
+        report(2, total=2)
+    assert "odometry" in shown.lines()[-1] and "2/2" in shown.lines()[-1]
+
+
 def test_stages_have_their_share():
     line = terminal.stages({"voxelise": 30.0, "network": 168.4, "classify": 1.6})
     assert line == "200 ms a scan: voxelise 30 (15%), network 168 (84%), classify 2 (1%)"

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
+from clip2scene_core.errors import CalibrationError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.trajectory import Trajectory
 
@@ -49,3 +50,26 @@ def test_what_is_mounted_moves_along():
     body = Trajectory.from_poses([0, 10], [SE3.identity(), SE3.from_yaw(np.pi / 2, np.zeros(3))])
     sensor = body.mounted(SE3.from_yaw(0.0, np.array([1.0, 0.0, 0.0])))
     np.testing.assert_allclose(sensor.positions(np.array([0, 10])), [[1, 0, 0], [0, 1, 0]], atol=1e-12)
+
+
+def test_a_motion_in_a_motion_is_known_when_both_are():
+    """A train goes 1 m/s along x from 0 to 10 s and turns left by 90 degrees; within, from 5 to 20 s, one
+    walks ahead 1 m/s."""
+    train = Trajectory.from_poses([0, 10], [SE3.identity(), SE3.from_yaw(np.pi / 2, np.array([10.0, 0, 0]))])
+    walk = Trajectory.from_poses([5, 20], [SE3.identity(), SE3.from_yaw(0.0, np.array([15.0, 0, 0]))])
+    walker = train @ walk
+    assert walker.stamps_ns.tolist() == [5, 10]
+    np.testing.assert_allclose(walker.translations, [[5, 0, 0], [10, 5, 0]], atol=1e-12)
+    back = walker.inverse() @ walker
+    np.testing.assert_allclose(back.rotations, [np.eye(3)] * 2, atol=1e-12)
+    np.testing.assert_allclose(back.translations, np.zeros((2, 3)), atol=1e-12)
+    with pytest.raises(CalibrationError, match="known at different times"):
+        train @ Trajectory.from_poses([11, 20], [SE3.identity()] * 2)
+
+
+def test_what_stands_does_not_limit_when_a_motion_is_known():
+    body = Trajectory.from_poses([0, 10], [SE3.identity(), SE3.from_yaw(np.pi / 2, np.zeros(3))])
+    ahead = Trajectory.standing(SE3.from_yaw(0.0, np.array([1.0, 0.0, 0.0])))
+    assert (body @ ahead).translations[1] == pytest.approx([0, 1, 0])
+    assert (ahead @ body).translations[1] == pytest.approx([1, 0, 0])
+    assert (ahead @ ahead).translations.tolist() == [[2, 0, 0]]

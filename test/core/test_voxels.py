@@ -96,6 +96,15 @@ def test_the_order_of_points_leaves_the_voxels_alone(xyz, seed):
     np.testing.assert_allclose(one.features, other.features, atol=1e-5)
 
 
+def test_points_lie_in_their_voxels_in_the_order_of_the_rows():
+    xyz = np.float32([[0.1, -0.2, 1.0], [np.nan, 0, 0], [0.35, 0.05, 0.0], [999, 0, 0], [-0.01, 0, 0.1]])
+    voxels = voxelise(xyz, size_m=0.1, range_m=50.0)
+    np.testing.assert_allclose(voxels.points, xyz[[0, 2, 4]] * 10, rtol=1e-6)
+    assert voxels.row_of_point.tolist() == [0, -1, 1, -1, 2]
+    own = voxels.coordinates[voxels.voxel_of_point[voxels.inside]]
+    np.testing.assert_array_equal(np.floor(voxels.points), own)
+
+
 def test_rows_without_a_voxel_change_nothing():
     rng = np.random.default_rng(0)
     xyz = rng.uniform(-20, 20, (500, 3)).astype(np.float32)
@@ -110,7 +119,8 @@ def test_clouds_without_voxels(xyz):
     voxels = voxelise(xyz.astype(np.float32), size_m=0.1, range_m=50.0)
     assert voxels.coordinates.shape == (0, 3)
     assert voxels.features.shape == (0, len(FEATURES))
-    assert voxels.voxel_of_point.tolist() == [-1] * len(xyz)
+    assert voxels.voxel_of_point.tolist() == voxels.row_of_point.tolist() == [-1] * len(xyz)
+    assert voxels.points.shape == (0, 3)
 
 
 def test_mounting_height_does_not_matter():

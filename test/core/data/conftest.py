@@ -206,3 +206,19 @@ def _add_data(tree, scene, channel, stamp_ms, sample, keyframe, suffix) -> dict:
         next="",
     )
     return tree.tables["sample_data"][-1]
+
+
+HALL_M = np.array([12.0, 7.0, 3.0])
+PILLAR_M = np.array([0.5, 0.6, 3.0])
+
+
+def hall_points(number: int, count: int = 3000) -> np.ndarray:
+    """(count, 3) points on the walls of a hall, HALL_M from its centre, and on two pillars."""
+    rng = np.random.default_rng(number)
+    halves = np.where(rng.random((count, 1)) < 0.8, HALL_M, PILLAR_M)
+    points = rng.uniform(-1, 1, (count, 3)) * halves
+    side, rows = rng.integers(0, 3, count), np.arange(count)
+    points[rows, side] = np.copysign(halves[rows, side], points[rows, side])
+    in_pillar = halves[:, 0] < 1
+    points[in_pillar, :2] += np.where(rng.random((in_pillar.sum(), 1)) < 0.5, (5.0, 3.0), (-4.0, -2.0))
+    return points

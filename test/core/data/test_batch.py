@@ -13,6 +13,7 @@ def voxels_of(voxel_of_point, count):
         coordinates=np.zeros((count, 3), np.int32),
         voxel_of_point=np.array(voxel_of_point, np.int64),
         features=np.zeros((count, 5), np.float32),
+        points=np.zeros((0, 3), np.float32),
     )
 
 
@@ -40,5 +41,8 @@ def test_scans_keep_their_order_and_their_number():
         rows = batch.coordinates[:, 0].numpy() == number
         np.testing.assert_array_equal(batch.coordinates[rows, 1:], one.coordinates)
         np.testing.assert_array_equal(batch.features[rows], one.features)
+        points = batch.points.batch.numpy() == number
+        np.testing.assert_array_equal(batch.points.coordinates[points, 1:], one.points)
+        np.testing.assert_array_equal(batch.points.row[points] - rows.argmax(), one.voxel_of_point)
     assert batch.coordinates[:, 0].unique().tolist() == [0, 2]
     assert (batch.coordinates[:, 0].diff() >= 0).all()

@@ -11,14 +11,16 @@ from conftest import (
     KITTI_RECTIFICATION,
     KITTI_ROTATION,
     KITTI_TRANSLATION,
+    hall_points,
     kitti_points,
     numbers,
+    write_points,
     write_text,
 )
 
 from clip2scene_core.cameras import project
 from clip2scene_core.data.kitti_raw import KittiRawSource
-from clip2scene_core.errors import DataError
+from clip2scene_core.errors import ConfigError, DataError
 
 DRIVE = "2011_09_26/2011_09_26_drive_0001_sync"
 
@@ -70,6 +72,34 @@ def test_without_oxts_the_vehicle_stands_still_and_a_note_says_so(kitti_raw):
     source = KittiRawSource(kitti_raw)
     np.testing.assert_array_equal(source[2].world_from_lidar.matrix, np.eye(4))
     assert "no oxts" in source.notes[0]
+
+
+def test_without_oxts_scans_tell_how_the_vehicle_moves(kitti_raw):
+    """1 m ahead from scan to scan."""
+    pytest.importorskip("kiss_icp", reason="kiss-icp is not installed")
+    for frame in range(3):
+        xyz = hall_points(frame) - (frame, 0, 0)
+        write_points(
+            kitti_raw / DRIVE / f"velodyne_points/data/{frame:010d}.bin", np.insert(xyz, 3, 0.0, axis=1)
+        )
+    source = KittiRawSource(kitti_raw)
+    np.testing.assert_allclose(source[2].world_from_lidar.matrix[:3, 3], [2, 0, 0], atol=0.05)
+    assert "no oxts and no poses were given: ego motion by KISS-ICP, 2." in source.notes[0]
+    still = KittiRawSource(kitti_raw, ego_motion="none")
+    np.testing.assert_array_equal(still[2].world_from_lidar.matrix, np.eye(4))
+    assert still.notes == ("as asked for, all scans have the same pose",)
+
+
+def test_the_source_of_motion_can_be_asked_for(kitti_raw):
+    poses = kitti_raw / "poses.txt"
+    write_text(poses, "".join(f"1 0 0 {i} 0 1 0 0 0 0 1 0\n" for i in range(3)))
+    recorded = KittiRawSource(kitti_raw, poses=poses, ego_motion="recorded")
+    assert recorded[2].world_from_lidar.translation[0] == 2
+    assert KittiRawSource(kitti_raw, poses=poses, ego_motion="none")[2].world_from_lidar.translation[0] == 0
+    with pytest.raises(DataError, match="has no oxts and no poses were given; choose another ego_motion"):
+        KittiRawSource(kitti_raw, ego_motion="recorded")
+    with pytest.raises(ConfigError, match="must be recorded, kiss-icp or none, got 'oxts'"):
+        KittiRawSource(kitti_raw, ego_motion="oxts")
 
 
 def test_poses_from_a_file_and_sweeps_newest_first(kitti_raw):
@@ -193,7 +223,7 @@ def test_indices_past_the_end(kitti_raw):
 
 
 def test_the_real_recording(real_recordings):
-    source = KittiRawSource(real_recordings / "kitti_raw")
+    source = KittiRawSource(real_recordings / "kitti_raw", ego_motion="none")
     assert len(source) == 30
     frame = source[0]
     camera = frame.images["image_02"].camera

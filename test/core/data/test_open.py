@@ -25,7 +25,7 @@ def test_nuscenes_and_semantic_kitti(nuscenes, tmp_path):
 
 
 def test_unknown_kinds_options_and_roots_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="'waymo' is unknown; known are nuscenes, kitti-raw"):
+    with pytest.raises(ConfigError, match="'waymo' is unknown; known are nuscenes, t4, kitti-raw"):
         open_source("waymo", tmp_path)
     with pytest.raises(ConfigError, match="nuscenes has no option 'scene'; it has version, scenes"):
         open_source("nuscenes", tmp_path, scene="scene-0061")
@@ -33,6 +33,14 @@ def test_unknown_kinds_options_and_roots_are_named(tmp_path):
         open_source("rosbag")
     with pytest.raises(DataError, match="nowhere does not exist"):
         open_source("rosbag", tmp_path / "nowhere")
+
+
+def test_progress_is_told_to_who_opens_and_is_no_option(kitti_raw):
+    told = []
+    open_source("kitti-raw", kitti_raw, lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    with pytest.raises(ConfigError, match="kitti-raw has no option 'progress'; it has drive, cameras"):
+        open_source("kitti-raw", kitti_raw, **parse_options("kitti-raw", kitti_raw, ["progress=1"]))
 
 
 def test_the_first_frames_of_a_source(kitti_raw):

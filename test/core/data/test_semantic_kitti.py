@@ -8,7 +8,9 @@ from conftest import (
     KITTI_PROJECTION,
     KITTI_ROTATION,
     KITTI_TRANSLATION,
+    hall_points,
     kitti_points,
+    write_points,
     write_text,
 )
 
@@ -64,6 +66,19 @@ def test_sweeps_do_not_cross_sequences(semantic_kitti):
     assert any("sequence 11 has no poses.txt" in note for note in source.notes)
 
 
+def test_without_poses_scans_tell_how_the_vehicle_moves(semantic_kitti):
+    """1 m ahead from scan to scan."""
+    pytest.importorskip("kiss_icp", reason="kiss-icp is not installed")
+    for frame in range(2):
+        xyz = hall_points(frame) - (frame, 0, 0)
+        path = semantic_kitti / f"sequences/11/velodyne/{frame:06d}.bin"
+        write_points(path, np.insert(xyz, 3, 0.0, axis=1))
+    source = SemanticKittiSource(semantic_kitti, sequences=["11"])
+    np.testing.assert_allclose(source[1].world_from_lidar.matrix[:3, 3], [1, 0, 0], atol=0.05)
+    assert [frame.scan.stamp_ns for frame in source] == [1_000_000_000, 1_100_000_000]
+    assert source.notes[0].startswith("sequence 11 has no poses.txt: ego motion by KISS-ICP, 1.0 m in 0.1 s")
+
+
 def test_times_are_seconds_since_the_first_scan(semantic_kitti):
     write_text(semantic_kitti / "sequences/00/times.txt", "0.000000e+00\n1.037875e-01\n2.070000e-01\n")
     stamps = [frame.scan.stamp_ns for frame in SemanticKittiSource(semantic_kitti, sequences=["00"])]
@@ -101,7 +116,7 @@ def test_missing_sequences_and_roots_are_named(semantic_kitti, tmp_path):
 
 
 def test_the_real_labels_have_their_published_totals(real_recordings):
-    source = SemanticKittiSource(real_recordings / "semantic_kitti")
+    source = SemanticKittiSource(real_recordings / "semantic_kitti", ego_motion="none")
     totals = sum(np.bincount(frame.labels.class_id, minlength=20) for frame in source)
     expected = {
         "road": 267_079,

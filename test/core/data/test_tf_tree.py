@@ -90,3 +90,25 @@ def test_impossible_trees_are_named():
     assert zero.lookup("a", "c", 0).translation.tolist() == [1, 0, 0]
     with pytest.raises(CalibrationError, match=r"transform of 'b': quaternion .* is no rotation"):
         zero.lookup("a", "b", 0)
+
+
+def test_a_trajectory_is_the_lookup_at_every_time_at_which_something_moved(vehicle):
+    """The LiDAR, 1 m ahead of the base, goes from (1, 0) to (10, 1) while the base turns left."""
+    seen = vehicle.trajectory("odom", "/lidar")
+    assert seen.stamps_ns.tolist() == [10 * S, 20 * S]
+    np.testing.assert_allclose(seen.translations, [[1, 0, 2], [10, 1, 2]], atol=1e-12)
+    back = vehicle.trajectory("lidar", "map")
+    np.testing.assert_allclose(back.translations[1], vehicle.lookup("lidar", "map", 20 * S).translation)
+    assert len(vehicle.trajectory("camera", "lidar").stamps_ns) == 1
+    early = moving("lidar", "arm", 5 * S, (1, 0, 0)), moving("lidar", "arm", 6 * S, (2, 0, 0))
+    tree = vehicle.remounted(early)
+    with pytest.raises(CalibrationError, match=r"from 'arm' to 'odom': .* at different times"):
+        tree.trajectory("odom", "arm")
+
+
+def test_a_frame_that_is_remounted_forgets_where_it_was(vehicle):
+    tree = vehicle.remounted([static("camera", "/lidar", (0, 0, 1)), static("world", "base_link", (0, 0, 9))])
+    np.testing.assert_allclose(tree.lookup("base_link", "lidar", 0).translation, [0, 1, 1], atol=1e-12)
+    assert tree.ancestors("lidar") == ["lidar", "camera", "base_link", "world"]
+    assert tree.coverage("world", "lidar") == EVER
+    assert vehicle.ancestors("lidar") == ["lidar", "base_link", "odom", "map"]

@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from clip2scene_core import checkpoint as checkpoints
+from clip2scene_core.build import restore_student
 from clip2scene_core.config import InferenceConfig
+from clip2scene_core.data.batch import collate
 from clip2scene_core.errors import CheckpointError, ConfigError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.inference import SemanticSegmenter, StageTimer, segmenter
 from clip2scene_core.labels import LabelSet
-from clip2scene_core.student import MinkUNet
+from clip2scene_core.student import MinkUNet, use_scan_statistics
 from clip2scene_core.types import LidarScan
+from clip2scene_core.voxels import voxelise
 
 STREET = LabelSet.named("street")
 
@@ -35,10 +38,16 @@ def segment_with(checkpoint, frame, **settings):
     )
 
 
+@pytest.fixture(params=["tiny_checkpoint", "tiny_point_checkpoint"])
+def checkpoint(request):
+    """One with a student that answers for voxels, and one with a student that answers for points."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
-def segment(tiny_checkpoint):
-    """Labels of a frame by the tiny student on the CPU."""
-    return lambda frame, **settings: segment_with(tiny_checkpoint, frame, **settings)
+def segment(checkpoint):
+    """Labels of a frame by a tiny student on the CPU."""
+    return lambda frame, **settings: segment_with(checkpoint, frame, **settings)
 
 
 @pytest.fixture
@@ -88,6 +97,22 @@ def test_rows_are_identity(segment, make_frame):
     labels, shuffled = segment(make_frame(xyz)), segment(make_frame(xyz[order]))
     np.testing.assert_array_equal(shuffled.class_id, labels.class_id[order])
     np.testing.assert_allclose(shuffled.probability, labels.probability[order], atol=1e-5)
+
+
+def test_with_three_views_a_third_of_a_turn_changes_nothing(segment, make_frame):
+    """The views of the turned scan are those of the scan; points that share no voxel are answered alike."""
+    xyz = street()
+    third = SE3.from_yaw(2 * np.pi / 3, np.zeros(3))
+    turned = [xyz, third.apply(xyz), third.inverse().apply(xyz)]
+    alone = np.ones(len(xyz), bool)
+    for cloud in turned:
+        _, voxel, count = np.unique(np.floor(cloud / 0.5), axis=0, return_inverse=True, return_counts=True)
+        alone &= count[voxel.reshape(-1)] == 1
+    one, three = ([segment(make_frame(cloud), views=views) for cloud in turned] for views in (1, 3))
+    np.testing.assert_allclose(three[1].probability[alone], three[0].probability[alone], atol=1e-3)
+    np.testing.assert_array_equal(three[2].class_id[alone], three[0].class_id[alone])
+    assert alone.sum() > 100
+    assert (one[1].class_id[alone] != one[0].class_id[alone]).any(), "else the test could not fail"
 
 
 def test_rows_without_a_voxel_are_ignored_and_change_nothing(segment, make_frame):
@@ -182,9 +207,9 @@ def drive(make_frame, count, sweeps, *, same=False):
 
 
 @pytest.mark.parametrize("sweeps", [1, 3])
-def test_the_same_sweep_again_says_nothing_new(sweeps, segment, make_frame):
+def test_the_same_sweep_again_says_nothing_new(sweeps, tiny_checkpoint, make_frame):
     frame = drive(make_frame, 1, sweeps, same=True)[0]
-    alone, fused = segment(frame), segment(frame, sweeps=sweeps)
+    alone, fused = segment_with(tiny_checkpoint, frame), segment_with(tiny_checkpoint, frame, sweeps=sweeps)
     np.testing.assert_array_equal(fused.class_id, alone.class_id)
     np.testing.assert_allclose(fused.probability, alone.probability, atol=1e-4)
 
@@ -195,13 +220,36 @@ def test_other_sweeps_have_a_vote(segment, make_frame):
 
 
 @pytest.mark.parametrize("x_m", [-100.0, 100.0])
-def test_sweeps_of_another_place_have_none(x_m, segment, make_frame):
+def test_sweeps_of_another_place_have_none(x_m, tiny_checkpoint, make_frame):
     frame = drive(make_frame, 1, 1)[0]
     elsewhere = (SE3.from_yaw(0.0, np.array([x_m, 0.0, 0.0])),)
-    fused = segment(replace(frame, sweeps_world_from_lidar=elsewhere), sweeps=1)
-    alone = segment(frame)
+    fused = segment_with(tiny_checkpoint, replace(frame, sweeps_world_from_lidar=elsewhere), sweeps=1)
+    alone = segment_with(tiny_checkpoint, frame)
     np.testing.assert_array_equal(fused.class_id, alone.class_id)
     np.testing.assert_allclose(fused.probability, alone.probability, atol=1e-4)
+
+
+def test_points_of_a_voxel_have_answers_of_their_own(tiny_point_checkpoint, make_frame):
+    """Until sweeps are fused: then they have that of the mean of their features, as a loop takes it here."""
+    frame = drive(make_frame, 1, 1)[0]
+    xyz = frame.scan.xyz
+    cells = [tuple(cell) for cell in np.floor(xyz / 0.5).astype(int).tolist()]
+    shared = [rows for cell in set(cells) if len(rows := [i for i, c in enumerate(cells) if c == cell]) > 1]
+    assert len(shared) > 5
+    alone = segment_with(tiny_point_checkpoint, frame).probability
+    assert all(len(set(alone[rows].tolist())) > 1 for rows in shared)
+
+    student = restore_student(tiny_point_checkpoint, engine="torch").eval()
+    use_scan_statistics(student, InferenceConfig().scan_statistics)
+    with torch.no_grad():
+        features = student(collate([voxelise(xyz, size_m=0.5, range_m=80.0)])).semantic
+    elsewhere = replace(frame, sweeps_world_from_lidar=(SE3.from_yaw(0.0, np.array([500.0, 0.0, 0.0])),))
+    fused = segment_with(tiny_point_checkpoint, elsewhere, sweeps=1)
+    text = tiny_point_checkpoint.text_embeddings
+    for rows in shared:
+        mean = torch.nn.functional.normalize(features[rows].mean(0), dim=0)
+        best = (text @ mean).unflatten(0, (2, 11)).amax(0)
+        assert set(fused.class_id[rows].tolist()) == {STREET.ids[int(best.argmax())]}
 
 
 def test_each_sweep_goes_through_the_network_once(tiny_checkpoint, make_frame, network_runs):
@@ -214,8 +262,8 @@ def test_each_sweep_goes_through_the_network_once(tiny_checkpoint, make_frame, n
     assert runs == [3, 1, 1, 1, 1]
 
 
-def test_remembered_features_are_those_that_would_be_computed(tiny_checkpoint, segment, make_frame):
-    student = SemanticSegmenter(tiny_checkpoint, InferenceConfig(device="cpu", engine="torch", sweeps=2))
+def test_remembered_features_are_those_that_would_be_computed(checkpoint, segment, make_frame):
+    student = SemanticSegmenter(checkpoint, InferenceConfig(device="cpu", engine="torch", sweeps=2))
     for frame in drive(make_frame, 4, 2):
         warm, cold = student.segment(frame), segment(frame, sweeps=2)
         np.testing.assert_array_equal(warm.class_id, cold.class_id)
@@ -311,14 +359,14 @@ def test_without_spconv_the_engine_is_torch(monkeypatch):
     )
 
 
-def test_engines_agree(tiny_checkpoint, make_frame):
+def test_engines_agree(checkpoint, make_frame):
     pytest.importorskip("spconv", reason="spconv is not installed")
     assert segmenter.choose_engine("auto", torch.device("cuda")) == "spconv"
     assert segmenter.choose_engine("auto", torch.device("cpu")) == "torch"
     frame = make_frame(street())
-    one = segment_with(tiny_checkpoint, frame)
+    one = segment_with(checkpoint, frame)
     config = InferenceConfig(device="cpu", engine="spconv")
-    other = SemanticSegmenter(tiny_checkpoint, config).segment(frame)
+    other = SemanticSegmenter(checkpoint, config).segment(frame)
     np.testing.assert_array_equal(one.class_id, other.class_id)
     np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
 

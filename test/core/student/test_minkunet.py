@@ -6,13 +6,13 @@ import importlib.util
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from dense_unet import dense_down, dense_stem, dense_up, randomise_statistics
+from torch import Tensor
 
 from clip2scene_core.errors import ConfigError
-from clip2scene_core.sparse import InverseConv3d, SparseVoxels, StridedConv3d, SubmanifoldConv3d, use_engine
-from clip2scene_core.student import INDOOR_PLANES, MinkUNet
-from clip2scene_core.student.minkunet import ConvNorm, ResidualBlock, scaled_channels
+from clip2scene_core.sparse import SparseVoxels, use_engine
+from clip2scene_core.student import MinkUNet
+from clip2scene_core.student.minkunet import scaled_channels
 
 
 def small(norm: str = "batch", **kwargs) -> MinkUNet:
@@ -20,50 +20,14 @@ def small(norm: str = "batch", **kwargs) -> MinkUNet:
     return MinkUNet(4, width=0.25, embedding_dim=8, norm=norm, **kwargs)
 
 
-def randomise_statistics(model: nn.Module) -> None:
-    for part in model.modules():
-        if isinstance(part, nn.BatchNorm1d):
-            for tensor in (part.running_mean, part.running_var, part.weight, part.bias):
-                nn.init.uniform_(tensor, 0.5, 1.5)
-
-
-def dense_convolution(conv: nn.Module, volume: Tensor) -> Tensor:
-    """What a convolution does where every cell is occupied."""
-    if isinstance(conv, SubmanifoldConv3d):
-        return F.conv3d(volume, conv.weight.unflatten(0, (3, 3, 3)).permute(4, 3, 0, 1, 2), padding=1)
-    if isinstance(conv, StridedConv3d):
-        return F.conv3d(volume, conv.weight.unflatten(0, (2, 2, 2)).permute(4, 3, 0, 1, 2), stride=2)
-    if isinstance(conv, InverseConv3d):
-        kernel = conv.weight.unflatten(0, (2, 2, 2)).permute(3, 4, 0, 1, 2)
-        return F.conv_transpose3d(volume, kernel, stride=2)
-    return F.conv3d(volume, conv.weight[:, :, None, None, None])
-
-
-def dense_step(step: ConvNorm, volume: Tensor) -> Tensor:
-    norm = step.norm
-    volume = dense_convolution(step.conv, volume)
-    volume = F.batch_norm(volume, norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    return F.relu(volume) if step.relu else volume
-
-
-def dense_block(block: ResidualBlock, volume: Tensor) -> Tensor:
-    shortcut = volume if isinstance(block.shortcut, nn.Identity) else dense_step(block.shortcut, volume)
-    return F.relu(dense_step(block.second, dense_step(block.first, volume)) + shortcut)
-
-
 def dense_network(model: MinkUNet, volume: Tensor) -> Tensor:
-    for step in model.stem:
-        volume = dense_step(step, volume)
+    volume = dense_stem(model, volume)
     skips = []
     for stage in model.down:
         skips.append(volume)
-        volume = dense_step(stage.conv, volume)
-        for block in stage.blocks:
-            volume = dense_block(block, volume)
+        volume = dense_down(stage, volume)
     for stage in model.up:
-        volume = torch.cat([dense_step(stage.conv, volume), skips.pop()], dim=1)
-        for block in stage.blocks:
-            volume = dense_block(block, volume)
+        volume = dense_up(stage, volume, skips.pop())
     return volume
 
 
@@ -73,7 +37,7 @@ def test_on_a_full_grid_it_is_a_dense_u_net() -> None:
     cells = torch.cartesian_prod(torch.arange(2), *[torch.arange(-16, 0)] * 3)
     features = torch.randn(len(cells), 4, dtype=torch.float64)
     with torch.no_grad():
-        got = model.backbone(SparseVoxels.from_coordinates(features, cells)).features
+        got = model.backbone(SparseVoxels.from_coordinates(features, cells))
         volume = features.view(2, 16, 16, 16, 4).permute(0, 4, 1, 2, 3)
         expected = dense_network(model, volume).permute(0, 2, 3, 4, 1).reshape(len(cells), -1)
     torch.testing.assert_close(got, expected)
@@ -84,18 +48,44 @@ def test_full_size_is_the_published_one() -> None:
     assert parameters == pytest.approx(21.8e6, rel=2e-3)
 
 
+def test_the_indoor_student_has_the_weights_of_minkowskinet14a() -> None:
+    """By hand: kernel x channels in x channels out, and two for each normalised channel."""
+    stem = 27 * 3 * 32 + 27 * 32 * 32 + 2 * 64
+    down = 8 * (32 * 32 + 32 * 32 + 64 * 64 + 128 * 128) + 2 * (32 + 32 + 64 + 128)
+    down += 27 * (2 * 32 * 32 + 32 * 64 + 64 * 64 + 64 * 128 + 128 * 128 + 128 * 256 + 256 * 256)
+    down += 2 * 2 * (32 + 64 + 128 + 256)
+    down += (32 * 64 + 64 * 128 + 128 * 256) + 2 * (64 + 128 + 256)  # shortcuts where the width changes
+    up = 8 * (256 * 128 + 128 * 128 + 128 * 96 + 96 * 96) + 2 * (128 + 128 + 96 + 96)
+    up += 27 * ((128 + 128) * 128 + 128 * 128 + (128 + 64) * 128 + 128 * 128)
+    up += 27 * ((96 + 32) * 96 + 96 * 96 + (96 + 32) * 96 + 96 * 96) + 2 * 2 * (128 + 128 + 96 + 96)
+    up += (256 * 128 + 192 * 128 + 128 * 96 + 128 * 96) + 2 * (128 + 128 + 96 + 96)
+    heads = 2 * (96 * 512 + 512)
+    model = MinkUNet(3, variant="14A")
+    assert sum(p.numel() for p in model.parameters()) == stem + down + up + heads
+
+
 @pytest.mark.parametrize(
-    ("variant", "blocks"), [(14, [1] * 8), (18, [2] * 8), (34, [2, 3, 4, 6, 2, 2, 2, 2])]
+    ("variant", "blocks", "last"),
+    [
+        (14, [1] * 8, [256, 128, 96, 96]),
+        ("14", [1] * 8, [256, 128, 96, 96]),
+        ("14A", [1] * 8, [128, 128, 96, 96]),
+        ("18B", [2] * 8, [128, 128, 128, 128]),
+        ("18D", [2] * 8, [384, 384, 384, 384]),
+        ("34A", [2, 3, 4, 6, 2, 2, 2, 2], [256, 128, 64, 64]),
+        ("34C", [2, 3, 4, 6, 2, 2, 2, 2], [256, 128, 96, 96]),
+    ],
 )
-def test_variants_differ_in_residual_blocks(variant: int, blocks: list[int]) -> None:
+def test_variants_differ_in_residual_blocks_and_channels(variant, blocks, last) -> None:
     model = small(variant=variant)
-    assert [len(stage.blocks) for stage in [*model.down, *model.up]] == blocks
+    stages = [*model.down, *model.up]
+    assert [len(stage.blocks) for stage in stages] == blocks
+    widths = [4 * stage.blocks[-1].second.conv.weight.shape[2] for stage in stages]
+    assert widths == [32, 64, 128, 256, *last]
 
 
 def test_width_scales_every_plane_to_multiples_of_eight() -> None:
-    model = small(planes=INDOOR_PLANES)
-    widths = [stage.blocks[0].first.conv.weight.shape[2] for stage in [*model.down, *model.up]]
-    assert widths == [8, 16, 32, 64, 32, 32, 24, 24]
+    assert small(variant="14A").channels == (8, 8, 16, 32, 64, 32, 32, 24, 24)
     assert [scaled_channels(plane, 0.3) for plane in (8, 96, 100)] == [8, 32, 32]
 
 
@@ -186,9 +176,8 @@ def test_bfloat16_stays_close(surface) -> None:
 
 
 def test_impossible_settings_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"variant 50; expected one of \[14, 18, 34\]"):
-        small(variant=50)
-    with pytest.raises(ConfigError, match=r"9 planes .* got 8"):
-        small(planes=INDOOR_PLANES[1:])
+    for variant in (50, "34D"):
+        with pytest.raises(ConfigError, match=rf"variant '{variant}'; expected one of 14, 14A"):
+            small(variant=variant)
     with pytest.raises(ConfigError, match=r"unknown norm 'group'"):
         small("group")

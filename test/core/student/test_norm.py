@@ -34,7 +34,7 @@ def randomise(norm: nn.Module) -> None:
 def test_scan_norm_is_instance_norm_of_each_scan(mixed, training) -> None:
     norm = ScanNorm(3).train(training)
     randomise(norm)
-    got = norm(mixed).features
+    got = norm(mixed.features, mixed.grid)
     for scan in (0, 1):
         rows = mixed.coordinates[:, 0] == scan
         expected = F.instance_norm(mixed.features[rows].T[None], weight=norm.weight, bias=norm.bias)[0].T
@@ -45,7 +45,7 @@ def test_scan_norm_of_one_voxel_is_its_bias() -> None:
     norm = ScanNorm(3)
     randomise(norm)
     voxel = SparseVoxels.from_coordinates(torch.randn(1, 3), torch.zeros(1, 4, dtype=torch.int32))
-    torch.testing.assert_close(norm(voxel).features, norm.bias[None])
+    torch.testing.assert_close(norm(voxel.features, voxel.grid), norm.bias[None])
 
 
 def test_scan_norm_keeps_no_statistics() -> None:
@@ -57,7 +57,7 @@ def test_batch_norm_mixes_in_the_statistics_of_each_scan(mixed, share) -> None:
     norm = BatchNorm(3).eval()
     randomise(norm)
     use_scan_statistics(norm, share)
-    got = norm(mixed).features
+    got = norm(mixed.features, mixed.grid)
     for scan in (0, 1):
         rows = mixed.coordinates[:, 0] == scan
         features = mixed.features[rows]
@@ -70,14 +70,14 @@ def test_batch_norm_mixes_in_the_statistics_of_each_scan(mixed, share) -> None:
 def test_scan_statistics_do_not_change_training(mixed) -> None:
     norm, reference = BatchNorm(3), nn.BatchNorm1d(3)
     use_scan_statistics(norm, 0.5)
-    torch.testing.assert_close(norm(mixed).features, reference(mixed.features))
+    torch.testing.assert_close(norm(mixed.features, mixed.grid), reference(mixed.features))
     torch.testing.assert_close(norm.running_var, reference.running_var)
 
 
 @pytest.mark.parametrize("name", ["batch", "scan"])
 def test_no_voxels_stay_no_voxels(name) -> None:
     empty = SparseVoxels.from_coordinates(torch.zeros(0, 3), torch.zeros(0, 4, dtype=torch.int32))
-    assert make_norm(name, 3).eval()(empty).features.shape == (0, 3)
+    assert make_norm(name, 3).eval()(empty.features, empty.grid).shape == (0, 3)
 
 
 def test_impossible_settings_are_refused() -> None:

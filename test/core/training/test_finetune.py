@@ -46,6 +46,7 @@ pytest.importorskip("lightning", reason="lightning is not installed: pip install
 STUDENT = StudentConfig(variant=14, width=0.05, embedding_dim=16, voxel_m=0.5, range_m=50.0)
 TRAINING = TrainingConfig(steps=4, batch=2, loaders=0, device="cpu", average=0.9)
 RUN = RunConfig(student=STUDENT, training=TRAINING)
+OF_POINTS = replace(RUN, student=replace(STUDENT, architecture="spvcnn"))
 
 
 def train(source, folder, run=RUN, report=lambda step, losses: None):
@@ -64,19 +65,20 @@ def losses(folder):
     return [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
 
 
-def test_a_run_leaves_a_checkpoint_that_labels_and_says_how_it_came_about(streets, tmp_path):
+@pytest.mark.parametrize("run", [RUN, OF_POINTS], ids=["minkunet", "spvcnn"])
+def test_a_run_leaves_a_checkpoint_that_labels_and_says_how_it_came_about(run, streets, tmp_path):
     source, steps = streets(3), []
-    path = train(source, tmp_path, report=lambda step, losses: steps.append((step, *losses)))
+    path = train(source, tmp_path, run, report=lambda step, losses: steps.append((step, *losses)))
     assert path == tmp_path / CHECKPOINT_FILE
     assert steps == [(n, "cross_entropy", "lovasz") for n in (1, 2, 3, 4)]
     assert [entry["step"] for entry in losses(tmp_path)] == [1, 2, 3, 4]
-    assert load(RunConfig, tmp_path / CONFIG_FILE) == RUN
+    assert load(RunConfig, tmp_path / CONFIG_FILE) == run
     made = checkpoints.load(path)
-    assert made.student == STUDENT
+    assert made.student == run.student
     assert made.label_set.name == "street"
     assert made.training["command"] == "a test"
     assert made.training["steps"] == 4
-    assert made.training["config"] == to_dict(RUN)
+    assert made.training["config"] == to_dict(run)
     labels = SemanticSegmenter(made, InferenceConfig(device="cpu", engine="torch")).segment(source[0])
     assert set(labels.class_id[5:]) <= set(made.label_set.ids)
     assert {p.name for p in tmp_path.iterdir()} == {CHECKPOINT_FILE, CONFIG_FILE, LOG_FILE, STATE_FILE}
@@ -92,16 +94,17 @@ def assert_same_run(one, other):
     assert losses(one) == losses(other)
 
 
+@pytest.mark.parametrize("run", [RUN, OF_POINTS], ids=["minkunet", "spvcnn"])
 @pytest.mark.parametrize("step", [1, 3])
-def test_an_interrupted_run_ends_as_if_it_had_not_been(step, streets, tmp_path):
+def test_an_interrupted_run_ends_as_if_it_had_not_been(step, run, streets, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(streets(3), whole)
+    train(streets(3), whole, run)
     with pytest.raises(KeyboardInterrupt):
-        train(streets(3), parts, report=interrupt_after(step))
+        train(streets(3), parts, run, report=interrupt_after(step))
     assert checkpoints.load(parts / CHECKPOINT_FILE).training["steps"] == step
     torch.manual_seed(77)  # what happened in between does not matter
     resumed = []
-    train(streets(3), parts, report=lambda done, losses: resumed.append(done))
+    train(streets(3), parts, run, report=lambda done, losses: resumed.append(done))
     assert resumed == list(range(step + 1, 5))
     assert_same_run(whole, parts)
 
@@ -173,7 +176,7 @@ def test_another_configuration_in_the_same_folder_is_refused(streets, tmp_path):
 
 def test_processes_that_prepare_scans_change_nothing(streets, tmp_path):
     for loaders in (0, 2):
-        run = replace(RUN, training=replace(TRAINING, steps=2, loaders=loaders))
+        run = replace(OF_POINTS, training=replace(TRAINING, steps=2, loaders=loaders))
         train(streets(3), tmp_path / str(loaders), run)
     assert losses(tmp_path / "0") == losses(tmp_path / "2")
 
@@ -201,12 +204,14 @@ def test_without_an_average_the_last_weights_are_kept(streets, tmp_path):
             assert torch.equal(tensor, last[f"model.{name}"].half().float()), name
 
 
-def test_a_student_learns_a_street_by_heart(streets, tmp_path):
+@pytest.mark.parametrize("architecture", ["minkunet", "spvcnn"])
+def test_a_student_learns_a_street_by_heart(architecture, streets, tmp_path):
     """Without variation, one scan of three classes: the loss falls and most points get their class."""
     still = AugmentConfig(rotate=False, scale=0, tilt_deg=0, wave_m=0, crown_m=0, jitter_m=0, drop=0)
     training = replace(TRAINING, steps=40, batch=1, learning_rate=0.01, average=0.5, augment=still)
     source = streets(1)
-    path = train(source, tmp_path, replace(RUN, training=training))
+    student = replace(STUDENT, architecture=architecture)
+    path = train(source, tmp_path, replace(RUN, student=student, training=training))
     log = losses(tmp_path)
     for name in ("cross_entropy", "lovasz"):
         first, last = (sum(entry[name] for entry in part) / 5 for part in (log[:5], log[-5:]))

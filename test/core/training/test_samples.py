@@ -46,8 +46,8 @@ def test_a_resumed_run_takes_the_steps_that_are_left(first_step):
     assert len(StepSampler(7, batch=2, first_step=first_step, steps=21, seed=0)) == 21 - first_step
 
 
-def samples(source, vary=AS_IT_IS, **student):
-    return TrainingSamples(source, STREET, replace(STUDENT, **student), vary, seed=4)
+def samples(source, vary=AS_IT_IS, per_point=False, **student):
+    return TrainingSamples(source, STREET, replace(STUDENT, **student), vary, seed=4, per_point=per_point)
 
 
 def test_the_class_of_a_voxel_is_that_of_its_points(streets):
@@ -74,6 +74,19 @@ def test_the_class_of_a_voxel_is_that_of_its_points(streets):
             assert STREET.classes[c].name == vote[0][0]
     assert undecided < 5
     assert (target == -1).any()
+
+
+def test_points_have_their_own_class(streets):
+    """Those that are in a voxel, found again by their place."""
+    source = streets(1)
+    voxels, target = samples(source, per_point=True, range_m=8.0)[0, 0]
+    frame = source[0]
+    near = np.hypot(*frame.scan.xyz[:, :2].T) < 8.0  # NaN is not near
+    np.testing.assert_allclose(voxels.points * 0.5, frame.scan.xyz[near], atol=1e-6)
+    kitti_name = {c.id: c.name for c in source.label_set.classes}
+    names = [kitti_name.get(raw) for raw in frame.labels.class_id[near].tolist()]
+    assert [STREET.classes[c].name if c >= 0 else None for c in target.tolist()] == names
+    assert {None, "road", "building", "car"} == set(names)
 
 
 def test_the_same_item_is_always_the_same_and_others_differ(streets):
@@ -120,6 +133,17 @@ def test_intensity_goes_along_with_its_points(streets):
 def test_intensity_that_the_recording_does_not_have(streets):
     with pytest.raises(DataError, match="frame 0 has no intensity"):
         samples(streets(1), intensity=True)[0, 0]
+
+
+def test_a_batch_keeps_points_and_classes_together(streets):
+    made = samples(streets(3), per_point=True)
+    items = [made[0, index] for index in range(3)]
+    voxels, target = collate_samples(items)
+    assert len(voxels.points) == len(target)
+    for scan, (one, classes) in enumerate(items):
+        rows = voxels.points.batch == scan
+        np.testing.assert_array_equal(voxels.points.coordinates[rows, 1:], one.points)
+        np.testing.assert_array_equal(target[rows], classes)
 
 
 def test_a_batch_keeps_voxels_and_classes_together(streets):

@@ -10,10 +10,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from clip2scene_core.config import RunConfig, StudentConfig, TrainingConfig, to_dict
 from clip2scene_core.errors import CheckpointError, ConfigError
 from clip2scene_core.training.state import STATE_FILE, RunState, load_state, save_state
 
-CONFIG = {"training": {"steps": 10, "learning_rate": 0.1}}
+CONFIG = to_dict(RunConfig(training=TrainingConfig(steps=10)))
 
 
 def run(steps, seed=0):
@@ -68,9 +69,26 @@ def test_another_configuration_is_refused_and_nothing_is_touched(tmp_path):
     objects = run(1, seed=2)
     before = copy.deepcopy(objects[0].state_dict())
     with pytest.raises(ConfigError, match="holds a run with another configuration") as caught:
-        load_state(tmp_path, {"training": {"steps": 11, "learning_rate": 0.1}}, *objects)
+        load_state(tmp_path, to_dict(RunConfig(training=TrainingConfig(steps=11))), *objects)
     assert str(tmp_path) in str(caught.value)
     assert_same(before, objects[0].state_dict())
+
+
+def test_a_run_from_before_a_setting_was_there_had_its_default(tmp_path):
+    stored = copy.deepcopy(CONFIG)
+    del stored["student"]["variant"]
+    save_state(tmp_path, RunState(step=3, seconds=0.0, config=stored), *run(3))
+    assert load_state(tmp_path, CONFIG, *run(1)).step == 3
+    other = {**CONFIG, "student": to_dict(StudentConfig(variant=14))}
+    with pytest.raises(ConfigError, match="another configuration"):
+        load_state(tmp_path, other, *run(1))
+
+
+def test_a_run_with_a_setting_that_is_no_more(tmp_path):
+    stored = {**CONFIG, "tempo": 3}
+    save_state(tmp_path, RunState(step=3, seconds=0.0, config=stored), *run(3))
+    with pytest.raises(ConfigError, match="another configuration"):
+        load_state(tmp_path, CONFIG, *run(1))
 
 
 def no_text(path):
