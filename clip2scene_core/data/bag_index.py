@@ -160,7 +160,7 @@ class _Found:
     def read(self, others: Collection[str]) -> None:
         """`others` are topics of which only the times matter."""
         topics = {*self._streams, *self._once, *self._transforms, *self.posed, *others}
-        with_header = {topic for topic in topics if self._bag.has_header(topic)}
+        with_header = {topic for topic in topics if topic in self._streams or self._bag.has_header(topic)}
         for recorded in self._bag.find(topics):
             topic, stamp_ns = recorded.topic, 0
             if topic in with_header:

@@ -23,7 +23,9 @@ class Header(NamedTuple):
 
 
 def read_header(head: bytes, encoding: str) -> Header:
-    """From the first bytes of a message in cdr or ros1. Raises DataError where they are too few."""
+    """From the first bytes of a message. Raises DataError where they are too few, or not in cdr or ros1."""
+    if encoding not in ("cdr", "ros1"):
+        raise DataError(f"the encoding '{encoding}' is not one of ROS")
     # CDR aligns to the end of its four bytes of encapsulation, ROS 1 not at all but has a number first.
     order = ">" if encoding == "cdr" and head[1:2] == b"\0" else "<"
     try:
