@@ -131,7 +131,8 @@ def _structured(message: PointCloud2, dtype: np.dtype, topic: str) -> np.ndarray
             f"{topic}: {what} holds {len(data)} bytes, but {height} x {width} points of {step} bytes "
             f"with row_step {message.row_step} take {needed}"
         )
-    return np.ndarray((height, width), dtype, data, strides=(row_step, step)).reshape(-1)
+    rows = np.ndarray((height, width), dtype, data, strides=(row_step, step))
+    return np.ascontiguousarray(rows).reshape(-1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -256,6 +256,14 @@ def test_the_first_field_of_a_name_is_the_one_that_counts():
     assert scan_from(cloud).intensity.tolist() == [50]
 
 
+def test_a_padded_column_of_points():
+    """Rows of one point each, 12 bytes, and 4 more to the next row."""
+    cloud = message(xyz_fields(), [(1, 2, 3)], width=1)
+    cloud.height, cloud.row_step = 2, 16
+    cloud.data = struct.pack("<3f4x3f4x", 1, 2, 3, 4, 5, 6)
+    assert scan_from(cloud).xyz.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
 def test_nan_rows_stay():
     scan = scan_from(message(xyz_fields(), [(1, 2, 3), (math.nan,) * 3, (4, 5, 6)]))
     assert len(scan.xyz) == 3
