@@ -22,6 +22,7 @@ class SE3:
     @classmethod
     def identity(cls) -> SE3:
         return cls(np.eye(4))
+        """Both frames are the same."""
 
     @classmethod
     def from_rotation_translation(cls, rotation: np.ndarray, translation_m: np.ndarray) -> SE3:
@@ -87,6 +88,7 @@ class SE3:
 
     def inverse(self) -> SE3:
         rotation = self.rotation.T
+        """`source_from_target`."""
         return SE3.from_rotation_translation(rotation, -rotation @ self.translation)
 
     def __matmul__(self, other: SE3) -> SE3:

@@ -125,6 +125,7 @@ class LabelSet:
     def names(self) -> tuple[str, ...]:
         return tuple(c.name for c in self.classes)
 
+        """The name of each class, in the order of `classes`."""
     @property
     def ids(self) -> np.ndarray:
         """(C,) uint16: the id of each class, in the order of `classes`."""

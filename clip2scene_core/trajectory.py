@@ -43,10 +43,12 @@ class Trajectory:
 
     @property
     def first_ns(self) -> int:
+        """Time of the first pose."""
         return int(self.stamps_ns[0])
 
     @property
     def last_ns(self) -> int:
+        """Time of the last pose."""
         return int(self.stamps_ns[-1])
 
     def at(self, times_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -44,6 +44,7 @@ class BagReader:
         """Message type by topic."""
 
     def topics(self, message_type: str) -> list[str]:
+        """Those of this message type, in alphabetical order."""
         return sorted(topic for topic, found in self.types.items() if found == message_type)
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, Any]]:

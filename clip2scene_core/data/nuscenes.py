@@ -48,6 +48,7 @@ class NuscenesTables:
         self._tables: dict[str, dict[str, dict]] = {}
 
     def has(self, name: str) -> bool:
+        """Whether this version comes with the table."""
         return self._path(name).is_file()
 
     def table(self, name: str) -> dict[str, dict]:

@@ -28,7 +28,9 @@ class Waves:
     wave_numbers: np.ndarray
     """(M, 2) float64, rad/m."""
     phases: np.ndarray
+    """(M,) float64, radians."""
     amplitudes_m: np.ndarray
+    """(M,) float64."""
 
     @classmethod
     def random(

@@ -57,6 +57,7 @@ class Kerbside:
 
     @property
     def verge_m(self) -> float:
+        """Distance from the kerb to the near edge of the sidewalk."""
         return self.road.side(self.side).verge_m
 
     @property

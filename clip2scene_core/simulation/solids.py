@@ -156,7 +156,7 @@ def revolve(
     base: Sequence[float] = (0, 0, 0),
     sides: int = 12,
 ) -> Mesh:
-    """A solid of revolution about the upright through `base`; profile of (radius, height), rising."""
+    """A solid of revolution about the upright through `base`; profile (P, 2) of (radius, height), rising."""
     radius, height = np.asarray(profile, float).T
     angle = 2 * np.pi * np.arange(sides) / sides
     ring = np.stack([np.cos(angle), np.sin(angle), np.zeros(sides)], -1)
@@ -246,7 +246,7 @@ class Cells(NamedTuple):
     depth: np.ndarray
     """(Z, X) metres behind the plane y = 0; negative in front of it."""
     kind: np.ndarray
-    """(Z, X) index into the surfaces."""
+    """(Z, X) int64 index into the surfaces."""
 
 
 def relief(cells: Cells, looks: Sequence[Surface]) -> Mesh:

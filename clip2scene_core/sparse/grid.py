@@ -68,6 +68,7 @@ class VoxelGrid:
 
     @property
     def device(self) -> torch.device:
+        """Where the coordinates are."""
         return self.coordinates.device
 
     @property
