@@ -176,7 +176,7 @@ class NuscenesSource:
 
     def _earlier(self, record: dict) -> list[dict]:
         """Up to `sweeps` records of the same sensor before this one, newest first."""
-        earlier = []
+        earlier: list[dict] = []
         while len(earlier) < self._sweeps and record.get("prev"):
             record = self._tables.get("sample_data", record["prev"])
             earlier.append(record)
@@ -214,7 +214,7 @@ class NuscenesSource:
 
     def _labels(self, lidar: dict, points: int) -> SemanticLabels | None:
         path = self._lidarseg.get(lidar["token"])
-        if path is None:
+        if path is None or self.label_set is None:
             return None
         return SemanticLabels(class_id=self.label_set.from_raw(read_class_ids(path, "u1", points)))
 

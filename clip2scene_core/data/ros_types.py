@@ -10,7 +10,7 @@ from clip2scene_core.errors import DataError
 from clip2scene_core.labels import IGNORE, LabelSet
 
 if TYPE_CHECKING:
-    from rosbags.interfaces import Typestore
+    from rosbags.typesys.store import Typestore
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 IMAGE = "sensor_msgs/msg/Image"
