@@ -17,7 +17,7 @@ VALUES = {
     "camera_info", "cameras", "colours", "config", "distortion", "errors", "geometry", "ground", "images",
     "labels", "pointcloud2", "stamps", "trajectory", "types", "voxels", "writing",
 }  # fmt: skip
-EDGES = {"build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
+EDGES = {"__main__", "build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
 LAYERS = (
     VALUES,
     {"simulation"},
