@@ -25,11 +25,13 @@ EXTRAS = {
         "kiss-icp",
         "lightning",
         "mcap",
+        "mypy",
         "opencv-python-headless",
         "pytest",
         "pytest-timeout",
         "ruff",
         "spconv; python_version < '3.14'",
+        "types-PyYAML",
         # What nuscenes-devkit imports; it is installed without its own pins, which exclude NumPy 2.
         "cachetools",
         "pyquaternion",

@@ -27,7 +27,7 @@ from clip2scene_core.writing import whole_file
 class _Commands(TyperGroup):
     """Says what went wrong in one line: exit code 1 for what the user can mend, 130 for an interruption."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # the reader of a pipe has left, which typer knows how to take
@@ -232,7 +232,10 @@ def label(
     source = LabelledSource(_open(kind, root, frames, options), _segmenter(checkpoint, settings))
     with progress("labelling", len(source)) as report:
         write_bag(source, out / "labelled", overwrite=True, progress=report)
-    figures = {"scans": len(source), "stage_ms": median_stages(list(source.stage_ms.values()))}
+    figures: dict[str, Any] = {
+        "scans": len(source),
+        "stage_ms": median_stages(list(source.stage_ms.values())),
+    }
     _write_json(out / "summary.json", figures)
     middle = len(source) // 2
     frame = source[middle]

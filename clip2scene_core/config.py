@@ -12,13 +12,19 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
 from clip2scene_core.errors import ConfigError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
+
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"]
+"""Those of Lightning Fabric that need no further package."""
 
 
 def setting(default: Any, help: str, *, least: float = -math.inf, most: float = math.inf) -> Any:
@@ -77,7 +83,7 @@ class TrainingConfig:
     rare: float = setting(0.5, "exponent of the class weights 1/frequency; 0 weighs all points alike")
     engine: str = setting("torch", "sparse-convolution engine; on a CPU only torch has gradients")
     device: str = setting("auto", "auto, cpu or cuda")
-    precision: str = setting("32-true", "Lightning Fabric's precision, such as bf16-mixed")
+    precision: Precision = setting("32-true", "Lightning Fabric's, such as bf16-mixed")
     loaders: int = setting(1, "processes that prepare scans", least=0)
     checkpoint_minutes: float = setting(
         3.0, "how often the state is saved, so that a run can be resumed", least=0.0
@@ -140,8 +146,12 @@ def from_dict(cls: type[T], content: Mapping[str, Any] | None, *, where: str = "
 
 
 def _typed(hint: Any, value: Any, name: str) -> Any:
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return from_dict(hint, value, where=name)
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ConfigError(f"setting '{name}' must be one of {', '.join(get_args(hint))}, got {value!r}")
+        return value
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"setting '{name}' must be a list, got {value!r}")

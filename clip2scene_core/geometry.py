@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clip2scene_core.errors import CalibrationError
 
@@ -21,10 +22,11 @@ class SE3:
 
     @classmethod
     def identity(cls) -> SE3:
+        """Both frames are the same."""
         return cls(np.eye(4))
 
     @classmethod
-    def from_rotation_translation(cls, rotation: np.ndarray, translation_m: np.ndarray) -> SE3:
+    def from_rotation_translation(cls, rotation: ArrayLike, translation_m: ArrayLike) -> SE3:
         """From a (3, 3) rotation matrix and a (3,) translation in metres."""
         matrix = np.eye(4)
         matrix[:3, :3] = rotation
@@ -32,13 +34,14 @@ class SE3:
         return cls(matrix)
 
     @classmethod
-    def from_quaternion(cls, quaternion_xyzw: np.ndarray, translation_m: np.ndarray) -> SE3:
+    def from_quaternion(cls, quaternion_xyzw: ArrayLike, translation_m: ArrayLike) -> SE3:
         """From a quaternion in ROS order (x, y, z, w), any non-zero norm, and a (3,) translation.
 
         Raises CalibrationError where the quaternion is zero or not finite.
         """
         quaternion = np.asarray(quaternion_xyzw, np.float64)
-        norm = np.linalg.norm(quaternion)
+        with np.errstate(over="ignore"):
+            norm = np.linalg.norm(quaternion)
         if not np.isfinite(norm) or norm < 1e-9:
             raise CalibrationError(f"quaternion (x, y, z, w) = {quaternion.tolist()} is no rotation")
         x, y, z, w = quaternion / norm
@@ -52,7 +55,7 @@ class SE3:
         return cls.from_rotation_translation(rotation, translation_m)
 
     @classmethod
-    def from_yaw(cls, yaw_rad: float, translation_m: np.ndarray) -> SE3:
+    def from_yaw(cls, yaw_rad: float, translation_m: ArrayLike) -> SE3:
         """A rotation about z (counter-clockwise seen from above), then a translation."""
         c, s = np.cos(yaw_rad), np.sin(yaw_rad)
         rotation = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
@@ -86,6 +89,7 @@ class SE3:
         return -q if q[3] < 0 else q
 
     def inverse(self) -> SE3:
+        """`source_from_target`."""
         rotation = self.rotation.T
         return SE3.from_rotation_translation(rotation, -rotation @ self.translation)
 

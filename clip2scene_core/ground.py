@@ -25,7 +25,7 @@ class Ground:
     surface: np.ndarray
     """(R, C) float64, z in metres."""
     origin: np.ndarray
-    """(2,) x and y of the corner of the first cell."""
+    """(2,) float64, metres: x and y of the corner of the first cell."""
 
     def height(self, xy: np.ndarray) -> np.ndarray:
         """(N,) float32: z in metres of the ground at (N, 2 or more), the nearest known one outside."""

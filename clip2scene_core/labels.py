@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -25,7 +26,7 @@ class SemanticClass:
 
     id: int
     name: str
-    colour: tuple[int, int, int]
+    colour: tuple[int, ...]
     """RGB, 0..255."""
     phrases: tuple[str, ...]
     """What CLIP is asked for; the phrase that fits best counts."""
@@ -62,7 +63,12 @@ class LabelSet:
                     f"label set {self.name}: the colour of '{c.name}' must be three values 0..255, "
                     f"got {list(c.colour)}"
                 )
-        for source, pairs in {"raw_ids": self.raw_ids, "raw_names": self.raw_names, **self.maps}.items():
+        sources: dict[str, Mapping[Any, str]] = {
+            "raw_ids": self.raw_ids,
+            "raw_names": self.raw_names,
+            **self.maps,
+        }
+        for source, pairs in sources.items():
             unknown = sorted(set(pairs.values()) - set(names) - {IGNORE})
             if unknown:
                 raise ConfigError(f"label set {self.name}: {source} maps to unknown class '{unknown[0]}'")
@@ -126,6 +132,7 @@ class LabelSet:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The name of each class, in the order of `classes`."""
         return tuple(c.name for c in self.classes)
 
     @property

@@ -22,6 +22,7 @@ class Confusion:
 
     @classmethod
     def empty(cls, label_set: LabelSet) -> Confusion:
+        """Nothing counted yet."""
         count = len(label_set.classes)
         return cls(label_set=label_set, counts=np.zeros((count, count + 1), np.int64))
 

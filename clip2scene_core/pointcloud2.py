@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, chain, count
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -46,20 +46,20 @@ class Field(NamedTuple):
     name: str
     offset: int
     datatype: int
-    count: int
+    count: int  # type: ignore[assignment]  # PointField calls it so; tuple.count is not used
 
 
 class PointCloud2(Protocol):
     """The attributes of sensor_msgs/PointCloud2 that are read here."""
 
-    header: object
+    header: Any
     height: int
     width: int
     fields: list
     is_bigendian: bool
     point_step: int
     row_step: int
-    data: object
+    data: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -181,7 +181,6 @@ def _columns(
     fields: tuple[Field, ...], point_step: int, big_endian: bool, topic: str
 ) -> dict[str, tuple[np.dtype, int]]:
     """Type and offset of each field, by its name."""
-    order = ">" if big_endian else "<"
     columns: dict[str, tuple[np.dtype, int]] = {}
     for field in fields:
         if field.name in ("", "_"):
@@ -191,7 +190,7 @@ def _columns(
                 f"{topic}: field '{field.name}' has unknown datatype {field.datatype}; "
                 f"known are 1 to {max(DATATYPES)}"
             )
-        scalar = DATATYPES[field.datatype].newbyteorder(order)
+        scalar = DATATYPES[field.datatype].newbyteorder(">" if big_endian else "<")
         values = max(field.count, 1)  # Drivers older than the `count` of PointField leave it at 0.
         end = field.offset + values * scalar.itemsize
         if end > point_step:
@@ -238,7 +237,7 @@ def _column(points: np.ndarray, name: str | None, dtype: type) -> np.ndarray | N
     """(N,) a view of `points` where the field has the dtype, else a copy; None without a name."""
     if name is None:
         return None
-    column = points[name].astype(dtype, copy=False)
+    column: np.ndarray = points[name].astype(dtype, copy=False)
     column.flags.writeable = False
     return column
 
@@ -262,7 +261,7 @@ def pack_into(data: array.array[int], points: np.ndarray, columns: Mapping[str, 
     raw = np.dtype((np.void, points.itemsize))
     np.ndarray(len(points), raw, data, strides=(dtype.itemsize,))[:] = points.view(raw)
     if not points.dtype.isnative:
-        for name in points.dtype.names:
+        for name in points.dtype.names or ():
             if name not in columns:
                 packed[name] = points[name]
     for name, column in columns.items():
@@ -272,17 +271,17 @@ def pack_into(data: array.array[int], points: np.ndarray, columns: Mapping[str, 
 
 def _extended(dtype: np.dtype, columns: Mapping[str, np.ndarray]) -> np.dtype:
     """The structured dtype with these columns in place of its own of those names, and at its end."""
-    kept = [name for name in dtype.names if name not in columns]
+    present: Mapping[str, Any] = dtype.fields or {}
+    kept = [name for name in present if name not in columns]
     added = [column.dtype.newbyteorder("=") for column in columns.values()]
     ends = list(accumulate((column.itemsize for column in added), initial=dtype.itemsize))
-    return np.dtype(
-        {
-            "names": [*kept, *columns],
-            "formats": [*(dtype[name] for name in kept), *added],
-            "offsets": [*(dtype.fields[name][1] for name in kept), *ends[:-1]],
-            "itemsize": ends[-1],
-        }
-    )
+    layout: Any = {
+        "names": [*kept, *columns],
+        "formats": [*(present[name][0] for name in kept), *added],
+        "offsets": [*(present[name][1] for name in kept), *ends[:-1]],
+        "itemsize": ends[-1],
+    }
+    return np.dtype(layout)
 
 
 def append_labels(points: np.ndarray, labels: SemanticLabels, label_set: LabelSet) -> np.ndarray:
@@ -306,8 +305,7 @@ def fields_of(dtype: np.dtype) -> tuple[Field, ...]:
     """The PointFields of a structured dtype. Raises DataError where PointField has no such type."""
     codes = {scalar: code for code, scalar in DATATYPES.items()}
     fields = []
-    for name in dtype.names:
-        column, offset = dtype.fields[name][:2]
+    for name, (column, offset, *_) in (dtype.fields or {}).items():
         scalar = column.base.newbyteorder("<")
         if scalar not in codes:
             raise DataError(

@@ -5,7 +5,7 @@ Shapes: T known poses, Q times asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ class Trajectory:
     """(T, 3) float64, metres."""
 
     @classmethod
-    def from_poses(cls, stamps_ns: Sequence[int], poses: Sequence[SE3]) -> Trajectory:
+    def from_poses(cls, stamps_ns: Iterable[int], poses: Iterable[SE3]) -> Trajectory:
         """From one pose per time, in any order; of several at the same time the last counts."""
         by_stamp = dict(zip(stamps_ns, poses, strict=True))
         stamps = sorted(by_stamp)
@@ -44,10 +44,12 @@ class Trajectory:
 
     @property
     def first_ns(self) -> int:
+        """Time of the first pose."""
         return int(self.stamps_ns[0])
 
     @property
     def last_ns(self) -> int:
+        """Time of the last pose."""
         return int(self.stamps_ns[-1])
 
     def at(self, times_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,13 +7,18 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from clip2scene_core.cli import app
 from clip2scene_core.config import RunConfig, TrainingConfig, load
 from clip2scene_core.data.open import SOURCES
 from clip2scene_core.labels import LabelSet
+from clip2scene_core.simulation import sweeps
+from clip2scene_core.simulation.sampling import TrainingSweep
+from clip2scene_core.types import LidarScan, SemanticLabels
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -58,6 +63,76 @@ def test_a_command_exists_with_its_options(document, line):
         assert words[0] in group.commands, f"{document}: {line}"
         if len(words) > 1:
             group.commands[words[0]].make_context(words[0], words[1:])
+
+
+@pytest.fixture(scope="module")
+def placeholders(tmp_path_factory) -> Path:
+    """A folder with tiny recordings under the names that the README makes up, and config/."""
+    root = tmp_path_factory.mktemp("readme")
+    (root / "config").symlink_to(ROOT / "config")
+    rng = np.random.default_rng(0)
+    points = np.column_stack([rng.uniform((-10, -10, -2), (10, 10, 1), (300, 3)), np.full(300, 0.25)])
+    labels = np.repeat([40, 50, 10], 100)  # road, building, car
+    sequence = root / "path/to/dataset/sequences/00"
+    scans = root / "path/to/2011_09_26/2011_09_26_drive_0001_sync/velodyne_points/data"
+    for folder in (sequence / "velodyne", sequence / "labels", scans):
+        folder.mkdir(parents=True)
+    points.astype("<f4").tofile(sequence / "velodyne/000000.bin")
+    labels.astype("<u4").tofile(sequence / "labels/000000.label")
+    points.astype("<f4").tofile(scans / "0000000000.bin")
+    bag = CliRunner().invoke(
+        app, ["convert", "semantic-kitti", f"{root}/path/to/dataset", f"{root}/path/to/bag"]
+    )
+    assert bag.exit_code == 0, bag.output
+    return root
+
+
+SHORTER = {
+    "simulate": "--towns 1 --sweeps 1",
+    "finetune": "--set training.steps=1 --set training.batch=1 --set training.loaders=0 "
+    "--set training.device=cpu --set student.variant=14 --set student.width=0.05 --set student.voxel_m=0.5",
+}
+"""Options behind those of the README, with which its long commands are over in a second."""
+
+
+def test_the_commands_of_the_readme_run(placeholders, monkeypatch):
+    """As they stand there, one after the other, but for the options of SHORTER."""
+    pytest.importorskip("lightning", reason="lightning is not installed: clip2scene_ros[train]")
+    monkeypatch.chdir(placeholders)
+    monkeypatch.setattr(sweeps, "random_sweeps", lambda seed, count: [town_sweep()] * count)
+    for line in commands_in(ROOT / "README.md", "clip2scene"):
+        _, *words = shlex.split(line, comments=True)
+        if words:
+            done = CliRunner().invoke(app, [*words, *shlex.split(SHORTER.get(words[0], ""))])
+            assert done.exit_code == 0, f"{line}: {done.output}\n{done.exception!r}"
+    results = (
+        "out/result/picture.png",
+        "out/bag/metadata.yaml",
+        "figures.json",
+        "out/run/student.safetensors",
+    )
+    assert [name for name in results if not Path(name).is_file()] == []
+
+
+def town_sweep() -> TrainingSweep:
+    """What takes seconds to simulate: one scan of a town."""
+    scan = LidarScan(
+        xyz=np.random.default_rng(1).uniform((-20, -20, -2), (20, 20, 2), (400, 3)).astype(np.float32),
+        intensity=np.full(400, 0.5, np.float32),
+        ring=np.zeros(400, np.uint16),
+        stamp_ns=0,
+        frame_id="lidar",
+    )
+    labels = SemanticLabels(class_id=np.repeat(np.arange(1, 5, dtype=np.uint16), 100))
+    return TrainingSweep(scan=scan, labels=labels, sensor_height_m=1.8, lidar="VLP-16")
+
+
+def test_the_packages_of_a_robot_are_those_that_are_required():
+    """NumPy and setuptools come with ROS 2."""
+    (line,) = commands_in(ROOT / "README.md", "pip install torch")
+    (required,) = re.findall(r"install_requires=(\[.*?\])", (ROOT / "setup.py").read_text(), re.DOTALL)
+    names = {requirement.partition(";")[0] for requirement in ast.literal_eval(required)}
+    assert {*shlex.split(line, comments=True)[2:], "numpy", "setuptools"} == names
 
 
 def test_the_readme_shows_the_commands():

@@ -124,10 +124,10 @@ def _listed(folder: Path, present: Sequence[Path]) -> tuple[list[Path], tuple[st
     """The files that metadata.yaml names, as far as they are there; none where it is of no use."""
     path = folder / "metadata.yaml"
     if not path.is_file():
-        notes = [f"its {len(present)} files are read as one bag"] if len(present) > 1 else []
+        doubts = [f"its {len(present)} files are read as one bag"] if len(present) > 1 else []
         if any(".bag" not in file.suffixes for file in present):  # Bags of ROS 1 never have it.
-            notes.insert(0, "it has no metadata.yaml, as when a recorder is killed")
-        return [], (f"{folder}: {'; '.join(notes)}",) if notes else ()
+            doubts.insert(0, "it has no metadata.yaml, as when a recorder is killed")
+        return [], (f"{folder}: {'; '.join(doubts)}",) if doubts else ()
     try:
         information = yaml.safe_load(path.read_text())["rosbag2_bagfile_information"]
         names = [Path(name).name for name in information["relative_file_paths"]]

@@ -86,6 +86,7 @@ class BagReader:
         )
 
     def topics(self, message_type: str) -> list[str]:
+        """Those of this message type, in alphabetical order."""
         return sorted(topic for topic, found in self.types.items() if found == message_type)
 
     def has_header(self, topic: str) -> bool:

@@ -46,6 +46,7 @@ class NuscenesTables:
         self._tables: dict[str, dict[str, dict]] = {}
 
     def has(self, name: str) -> bool:
+        """Whether this version comes with the table."""
         return self._path(name).is_file()
 
     def table(self, name: str) -> dict[str, dict]:
@@ -171,7 +172,7 @@ class Keyframes:
 
     def _earlier(self, record: dict) -> list[dict]:
         """Up to `sweeps` records of the same sensor before this one, newest first."""
-        earlier = []
+        earlier: list[dict] = []
         while len(earlier) < self._sweeps and record.get("prev"):
             record = self._tables.get("sample_data", record["prev"])
             if is_valid(record):
@@ -217,7 +218,7 @@ class Keyframes:
 
     def _labels(self, lidar: dict, points: int) -> SemanticLabels | None:
         path = self._lidarseg.get(lidar["token"])
-        if path is None:
+        if path is None or self.label_set is None:
             return None
         return SemanticLabels(class_id=self.label_set.from_raw(read_class_ids(path, "u1", points)))
 

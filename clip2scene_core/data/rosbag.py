@@ -195,7 +195,7 @@ class RosbagSource:
 
     def _choose_label_set(self, infos: dict[str, Any], truth_label_set: str | None) -> LabelSet | None:
         """None where the clouds have no field `label` or nothing says what it means."""
-        names = structured(self._message(0), topic=self._scans.topic).dtype.names
+        names = structured(self._message(0), topic=self._scans.topic).dtype.names or ()
         if "label" not in names:
             return None
         if "probability" in names:
@@ -253,10 +253,10 @@ class RosbagSource:
 
     def _labels(self, clouds: Sequence[np.ndarray]) -> SemanticLabels | None:
         """Of the rows of all clouds; those of a cloud without labels are ignored."""
-        labelled = ["label" in points.dtype.names for points in clouds]
+        labelled = ["label" in (points.dtype.names or ()) for points in clouds]
         if self.label_set is None or not labelled[0]:
             return None
-        predicted = all("probability" in points.dtype.names for points in clouds)
+        predicted = all("probability" in (points.dtype.names or ()) for points in clouds)
         ignored = self.label_set.ignore_id
         class_ids = [
             points["label"] if known else np.full(len(points), ignored)

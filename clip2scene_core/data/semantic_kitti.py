@@ -105,7 +105,7 @@ class SemanticKittiSource:
         return {LIDAR_FRAME: SE3.identity(), **{name: pose.inverse() for name, (_, pose) in cameras.items()}}
 
     def _labels(self, sequence: _Sequence, index: int, points: int) -> SemanticLabels | None:
-        if not sequence.labelled:
+        if self.label_set is None or not sequence.labelled:
             return None
         path = sequence.folder / "labels" / f"{sequence.scans[index].stem}.label"
         raw = read_class_ids(path, "<u4", points) & 0xFFFF  # The upper half numbers the object.

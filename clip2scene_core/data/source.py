@@ -20,12 +20,20 @@ def silent(done: int, **fields: Any) -> None:
 class FrameSource(Protocol):
     """The frames of one or several drives, each drive in the order of time."""
 
-    label_set: LabelSet | None
-    """The vocabulary of `Frame.labels`; None where the recording has no ground truth."""
-    camera_names: tuple[str, ...]
-    """Keys that `Frame.images` may have."""
-    notes: tuple[str, ...]
-    """One line each: what a user should know about this recording, such as missing ego motion."""
+    @property
+    def label_set(self) -> LabelSet | None:
+        """The vocabulary of `Frame.labels`; None where the recording has no ground truth."""
+        ...
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """Keys that `Frame.images` may have."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One line each: what a user should know about this recording, such as missing ego motion."""
+        ...
 
     def __len__(self) -> int: ...
 

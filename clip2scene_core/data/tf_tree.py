@@ -45,6 +45,7 @@ class TfTree:
 
     @property
     def frames(self) -> tuple[str, ...]:
+        """Every frame of the tree, in alphabetical order."""
         parents = (parent for parents in self._parents.values() for parent in parents)
         return tuple(sorted({*self._parents, *parents}))
 

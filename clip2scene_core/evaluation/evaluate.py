@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Evaluation:
     stage_ms: dict[str, float]
     """Median milliseconds a frame by stage."""
 
-    def to_dict(self, *, more_than: int) -> dict[str, object]:
+    def to_dict(self, *, more_than: int) -> dict[str, Any]:
         """Plain values for JSON; classes count towards `miou` if they have `more_than` points."""
         confusion = self.confusion
         names = confusion.label_set.names

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clip2scene_core.cameras import in_image, project
+from clip2scene_core.errors import DataError
 from clip2scene_core.geometry import SE3, visible
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import Frame, SemanticLabels
@@ -26,8 +27,8 @@ BACKGROUND = "#14161a"
 def save_picture(
     path: Path,
     frame: Frame,
-    labels: SemanticLabels,
-    label_set: LabelSet,
+    labels: SemanticLabels | None,
+    label_set: LabelSet | None,
     *,
     base_from_lidar: SE3,
     title: str = "",
@@ -36,13 +37,16 @@ def save_picture(
     """Writes a PNG: bird's eye view beside every camera image with the labelled points drawn into it.
 
     The vehicle, whose frame `base` has x forward and y left, drives upwards in the view from above. Without
-    images, the other half shows what the sensor sees all around.
+    images, the other half shows what the sensor sees all around. Raises DataError without labels and a
+    label set.
     """
     from matplotlib.figure import Figure
 
+    if labels is None or label_set is None:
+        raise DataError("no picture: the scan has no labels, or nothing says what they mean")
     one = len(frame.images) == 1
     figure = Figure(figsize=(16, 7.6 if one else 8.8), dpi=100, facecolor=BACKGROUND, layout="constrained")
-    above, beside = figure.subfigures(1, 2, width_ratios=(7, 9) if one else (8, 8))
+    ((above, beside),) = figure.subfigures(1, 2, squeeze=False, width_ratios=(7, 9) if one else (8, 8))
     for part in (above, beside):
         part.set_facecolor(BACKGROUND)
     xyz_base = base_from_lidar.apply(frame.scan.xyz)
@@ -97,7 +101,8 @@ def draw_overlay(
     far_first = np.flatnonzero(seen)[np.argsort(-depth_m[seen])]
     axis.imshow(image.rgb)
     axis.scatter(
-        *pixels[far_first].T,
+        pixels[far_first, 0],
+        pixels[far_first, 1],
         c=label_set.palette()[class_id[far_first]] / 255.0,
         s=np.clip(60 / depth_m[far_first], 1.0, 8.0),
         linewidths=0,
@@ -131,7 +136,7 @@ def _legend(figure: Figure, class_id: np.ndarray, label_set: LabelSet) -> None:
             [],
             marker="s",
             linestyle="",
-            color=np.array(c.colour) / 255,
+            color=tuple((np.array(c.colour) / 255).tolist()),
             label=f"{c.name} {share[c.id]:.0%}",
         )
         for c in label_set.classes

@@ -118,7 +118,7 @@ class SemanticSegmenter:
         with stages("network"):
             batch = collate([voxels]).to(self._device)
             features = self._student(batch, temporal=False).semantic
-            if self._student.per_point and not self._per_point:
+            if self._student.per_point and not self._per_point and batch.points is not None:
                 features = point_to_voxel(features, batch.points)
             if features.is_cuda:  # else the next stage waits for the network, and its time counts there
                 torch.cuda.synchronize(self._device)

@@ -54,7 +54,7 @@ def building(rng: np.random.Generator, width_m: float, depth_m: float, height_m:
     style = STYLES[_fitting_style(rng, width_m, depth_m, height_m)]
     looks = surfaces_of(rng, style)
     floors = max(round(height_m / rng.uniform(*style.floor_height)), 1)
-    walls = [(width_m, (0, depth_m), np.pi)]
+    walls = [(width_m, (0.0, depth_m), np.pi)]
     walls += [(depth_m, (side * width_m / 2, depth_m / 2), side * np.pi / 2) for side in (1, -1)]
     parts = [
         facade(rng, style, looks, width_m, height_m, floors, front=True),

@@ -24,7 +24,7 @@ class Weather:
     """The light."""
 
     sun: np.ndarray
-    """(3,) unit vector of the world, towards the sun."""
+    """(3,) float64 unit vector of the world, towards the sun."""
     sunlight: float = 0.75
     """Share of the light that comes from the sun; the rest comes from the sky."""
     visibility_m: float = 350.0

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clip2scene_core.simulation.meshes import Material, Mesh
 from clip2scene_core.simulation.poles import METALS
@@ -150,14 +152,18 @@ def _posts_x(length: float, spacing: float = 2.0) -> np.ndarray:
     return np.linspace(0.05, length - 0.05, max(round(length / spacing), 1) + 1)
 
 
-def _rails(x: np.ndarray, heights, size: tuple[float, float], y: float, look: Surface) -> Mesh:
+def _rails(
+    x: np.ndarray, heights: Iterable[float], size: tuple[float, float], y: float, look: Surface
+) -> Mesh:
     """Beams from post to post at these heights, thick in y and z by `size`."""
     low = np.array([(a, y, z) for z in heights for a in x[:-1]])
     high = np.array([(b, y + size[0], z + size[1]) for z in heights for b in x[1:]])
     return boxes(low, high, look)
 
 
-def _uprights(x: np.ndarray, size: tuple[float, float], y: float, low: float, high, look: Surface) -> Mesh:
+def _uprights(
+    x: np.ndarray, size: tuple[float, float], y: float, low: float, high: ArrayLike, look: Surface
+) -> Mesh:
     """Posts or boards at these x, `size` in x and y, from `low` to `high` (a number or one per post)."""
     feet = np.column_stack([x - size[0] / 2, np.full(len(x), y), np.full(len(x), low)])
     tops = np.column_stack([x + size[0] / 2, np.full(len(x), y + size[1]), np.broadcast_to(high, len(x))])
@@ -240,7 +246,7 @@ def _panels(rng: np.random.Generator, length: float) -> Mesh:
     )
     look = surface("fence", material, tinted(rng, pick(rng, colours), 10))
     x = _posts_x(length)
-    slats = np.arange(0.06, height - 0.05, rng.uniform(0.15, 0.4))
+    slats = np.arange(0.06, height - 0.05, rng.uniform(0.15, 0.4)).tolist()
     return Mesh.merge(
         [
             _uprights(x, (0.1, 0.1), -0.05, -0.1, height + 0.05, look),

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from clip2scene_core.simulation.fences import WOODS
 from clip2scene_core.simulation.meshes import Material, Mesh
 from clip2scene_core.simulation.poles import metal_of
 from clip2scene_core.simulation.solids import (
+    Colour,
     Surface,
     box,
     boxes,
@@ -29,7 +32,7 @@ from clip2scene_core.simulation.solids import (
 
 
 def _thing(
-    rng: np.random.Generator, material: Material, colours, class_name: str = "other object"
+    rng: np.random.Generator, material: Material, colours: Sequence[Colour], class_name: str = "other object"
 ) -> Surface:
     return surface(class_name, material, tinted(rng, pick(rng, colours), 12))
 

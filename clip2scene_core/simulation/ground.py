@@ -6,7 +6,7 @@ so that every border is a clean line, whatever the roads do. Shapes: V vertices,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,14 +28,17 @@ class Waves:
     wave_numbers: np.ndarray
     """(M, 2) float64, rad/m."""
     phases: np.ndarray
+    """(M,) float64, radians."""
     amplitudes_m: np.ndarray
+    """(M,) float64."""
 
     @classmethod
     def random(
         cls, rng: np.random.Generator, lengths_m: tuple[float, float], slope: float, count: int = 7
     ) -> Waves:
         """With wavelengths in a range and about the given root-mean-square slope (rise over run)."""
-        length = np.exp(rng.uniform(*np.log(lengths_m), count))
+        shortest, longest = np.log(lengths_m)
+        length = np.exp(rng.uniform(shortest, longest, count))
         angle = rng.uniform(0, 2 * np.pi, count)
         k = 2 * np.pi / length
         return cls(
@@ -112,15 +115,14 @@ def build_ground(
     class and material of what lies behind the sidewalk and between kerb and sidewalk.
     """
     xy, faces = _grid(extent_m)
-    around = network.surroundings(xy)
-    cutter = _Cutter(xy, faces, around)
-    on_road = cutter.cut(lambda xy, around: -around.outside_m)
+    cutter = _Cutter(xy, faces, network.surroundings(xy))
+    on_road = cutter.cut(-cutter.around.outside_m)
     kerb_edges = cutter.edges
-    bay = cutter.cut(lambda xy, around: around.outside_m + around.parking_m)
-    cutter.cut(lambda xy, around: around.outside_m + around.parking_m - BAY_EDGE_M)
-    behind_verge = cutter.cut(lambda xy, around: around.outside_m - around.verge_m)
-    behind_sidewalk = cutter.cut(lambda xy, around: around.outside_m - around.sidewalk_m)
-    in_yard = [cutter.cut(lambda xy, around, yard=yard: yard.inside_m(xy)) for yard in yards]
+    bay = cutter.cut(cutter.around.outside_m + cutter.around.parking_m)
+    cutter.cut(cutter.around.outside_m + cutter.around.parking_m - BAY_EDGE_M)
+    behind_verge = cutter.cut(cutter.around.outside_m - cutter.around.verge_m)
+    behind_sidewalk = cutter.cut(cutter.around.outside_m - cutter.around.sidewalk_m)
+    in_yard = [cutter.cut(yard.inside_m(cutter.xy)) for yard in yards]
 
     parents = cutter.parents
     surface = np.empty((len(parents[0]), 2), np.int64)
@@ -135,8 +137,20 @@ def build_ground(
     return _mesh(cutter, relief, yards, lowered, surface, raised, kerb_edges, tint)
 
 
-def _mesh(cutter, relief, yards, lowered, surface, raised, kerb_edges, tint) -> Mesh:
-    """Heights, the step at the kerb, and colours."""
+def _mesh(
+    cutter: _Cutter,
+    relief: Relief,
+    yards: Sequence[Yard],
+    lowered: Sequence[tuple[np.ndarray, float]],
+    surface: np.ndarray,
+    raised: np.ndarray,
+    kerb_edges: np.ndarray,
+    tint: np.random.Generator,
+) -> Mesh:
+    """Heights, the step at the kerb, and colours.
+
+    `surface` (F, 2) class and material, `raised` (F,) bool above the kerb, `kerb_edges` (E, 2) vertices.
+    """
     xy, faces, around = cutter.xy, cutter.faces, cutter.around
     low = relief.height(xy, around)
     kerb = around.kerb_m.copy()
@@ -194,12 +208,14 @@ class _Cutter:
         self.xy, self.faces, self.around = xy, faces, around
         self.parents: list[np.ndarray] = []
         """For each cut, which row of its answer each present face comes from."""
-        self.edges = np.zeros((0, 2), np.int64)
+        self.edges: np.ndarray = np.zeros((0, 2), np.int64)
         """(E, 2) vertices of the last cut's line."""
 
-    def cut(self, field: Callable[[np.ndarray, Surroundings], np.ndarray]) -> np.ndarray:
-        """Cut along field = 0; (F,) bool: which of the faces after this cut lie on the positive side."""
-        value = field(self.xy, self.around)
+    def cut(self, value: np.ndarray) -> np.ndarray:
+        """Cut where a field of this value (V,) at the present vertices is zero.
+
+        Returns (F,) bool: which of the faces after this cut lie on the positive side.
+        """
         value = np.where(np.abs(value) < 1e-6, 1e-6, value)
         corner = value[self.faces] > 0
         count = corner.sum(axis=1)

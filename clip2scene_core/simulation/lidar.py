@@ -7,6 +7,7 @@ column are taken to fire at once: within a column a vehicle moves less than a mi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -92,8 +93,11 @@ class LidarModel:
         return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), up], axis=-1).astype(np.float32)
 
 
-def _model(name: str, elevations_deg: np.ndarray, **settings: float) -> LidarModel:
-    offsets = settings.pop("azimuth_offsets_deg", np.zeros(len(elevations_deg)))
+def _model(
+    name: str, elevations_deg: np.ndarray, *, azimuth_offsets_deg: np.ndarray | None = None, **settings: Any
+) -> LidarModel:
+    """Its beams lie above each other where no offsets are given."""
+    offsets = np.zeros(len(elevations_deg)) if azimuth_offsets_deg is None else azimuth_offsets_deg
     return LidarModel(name=name, elevations_deg=elevations_deg, azimuth_offsets_deg=offsets, **settings)
 
 

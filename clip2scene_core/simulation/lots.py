@@ -57,6 +57,7 @@ class Kerbside:
 
     @property
     def verge_m(self) -> float:
+        """Distance from the kerb to the near edge of the sidewalk."""
         return self.road.side(self.side).verge_m
 
     @property
@@ -233,8 +234,9 @@ class _Lot:
         self.plan.lowered.append((entrance, 3.5))
         share = rng.uniform(0.3, 0.95)
         pitch = rng.uniform(2.5, 3.0)
-        for out in np.arange(3.5, depth_m - 2, rng.uniform(8.0, 11.0)):
-            for station in np.arange(self.start_m + 6.0, self.start_m + self.width_m - 1.5, pitch):
+        stations = np.arange(self.start_m + 6.0, self.start_m + self.width_m - 1.5, pitch).tolist()
+        for out in np.arange(3.5, depth_m - 2, rng.uniform(8.0, 11.0)).tolist():
+            for station in stations:
                 if rng.random() < share:
                     xy, heading = self.kerbside.at(station, self.kerbside.walk_m + out)
                     yaw = self.kerbside.towards(heading) + rng.choice([0.0, np.pi]) + rng.normal(0, 0.03)
@@ -296,9 +298,8 @@ class _Lot:
             self._open_driveways(build, seed, path, width)
         if self.rng.random() < 0.4:
             depth = self.front_m + self.rng.uniform(2.0, 12.0)
-            side = np.stack(
-                [self.kerbside.at(self.start_m, o)[0] for o in np.arange(out + 0.5, depth, piece)] or []
-            )
+            outs = np.arange(out + 0.5, depth, piece).tolist()
+            side = np.array([self.kerbside.at(self.start_m, o)[0] for o in outs])
             if len(side) > 1:
                 self.plan.line(build, seed, side, width_m=width)
 

@@ -28,7 +28,8 @@ def paint(network: RoadNetwork, surface: Surface, rng: np.random.Generator) -> l
     vertices = np.concatenate([corners[flat], height.reshape(-1, 4, 1)[flat] + _THICKNESS_M], axis=2)
     first = 4 * np.arange(len(vertices))[:, None]
     faces = np.concatenate([first + np.array([0, 1, 2]), first + np.array([0, 2, 3])])
-    white = tuple(int(v) for v in np.full(3, rng.integers(190, 240)))
+    shade = int(rng.integers(190, 240))
+    white = (shade, shade, shade)
     return [Mesh.uniform(vertices.reshape(-1, 3), faces, ROAD, Material.LANE_MARKING, white)]
 
 
@@ -55,7 +56,7 @@ def _crossings(network: RoadNetwork, road: Road, rng: np.random.Generator) -> li
     for station in rng.uniform(0.1, 0.9, 2) * road.curve.length_m:
         across = np.arange(-road.edge_m(-1) + 0.5, road.edge_m(1) - 0.5, 1.0)
         width = rng.uniform(2.5, 4.0)
-        for lateral in across:
+        for lateral in across.tolist():
             quads.append(
                 _strip(network, road, np.array([station]), np.array([station + width]), lateral, 0.5)
             )

@@ -48,13 +48,13 @@ class _Pose:
     girth: float
     """Width relative to the usual one."""
     hips: np.ndarray
-    """(3,) middle of the pelvis."""
+    """(3,) float64, middle of the pelvis."""
     lean: float
     """Forward lean of the trunk, radians."""
     feet: np.ndarray
-    """(2, 3) ankles."""
+    """(2, 3) float64, ankles."""
     hands: np.ndarray
-    """(2, 3) wrists."""
+    """(2, 3) float64, wrists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,10 +107,10 @@ class Plan:
         """
         if footprint_m is None:
             low, high = mesh.vertices[:, :2].min(axis=0), mesh.vertices[:, :2].max(axis=0)
-        elif np.isscalar(footprint_m):
-            low, high = np.full(2, -footprint_m / 2), np.full(2, footprint_m / 2)
-        else:
+        elif isinstance(footprint_m, np.ndarray):
             low, high = footprint_m
+        else:
+            low, high = np.full(2, -footprint_m / 2), np.full(2, footprint_m / 2)
         if not self.claim(np.asarray(xy), yaw, low, high, outside_m=outside_m):
             return False
         self._objects.append((mesh, np.asarray(xy), yaw, fit))

@@ -30,6 +30,7 @@ _SIGN_COLOURS = ((200, 20, 30), (20, 70, 170), (235, 235, 235), (240, 200, 30), 
 
 
 def metal_of(rng: np.random.Generator, class_name: str) -> Surface:
+    """Bare or painted metal."""
     return surface(class_name, Material.METAL, tinted(rng, pick(rng, METALS), 8))
 
 

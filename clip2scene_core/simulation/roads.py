@@ -40,6 +40,7 @@ class Curve:
 
     @property
     def length_m(self) -> float:
+        """Along the curve."""
         return float(self.station[-1])
 
     def at(self, station_m: np.ndarray, lateral_m: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -94,6 +95,7 @@ class Road:
     right: RoadSide
 
     def side(self, side: int) -> RoadSide:
+        """The left one for a positive `side`, else the right one."""
         return self.left if side > 0 else self.right
 
     @property
@@ -141,6 +143,7 @@ class RoadNetwork:
 
     @property
     def main(self) -> Road:
+        """The road that was given first."""
         return self.roads[0]
 
     def surroundings(self, xy: np.ndarray) -> Surroundings:

@@ -45,6 +45,7 @@ def roof_of(
         return _cross_gable(looks, tile, width, depth, eaves, rise, over)
     if form == "saw":
         return _saw_roof(tile, width, depth, eaves)
+    rings: tuple[tuple[float, float], ...]
     if form == "mansard":
         rings = ((over, 0.0), (-0.25 * rise, 0.75 * rise), (-0.35 * min(width, depth), rise))
     else:

@@ -42,9 +42,9 @@ class _Model:
 
     embree: EmbreeScene
     faces: np.ndarray
-    """Its rows in the face tables of the scene."""
+    """(G,) int64, the rows of its G faces in the face tables of the scene."""
     middle: np.ndarray
-    """(3,) in its own frame."""
+    """(3,) metres, in its own frame."""
     radius_m: float
     """Of a sphere about `middle` that holds it."""
 

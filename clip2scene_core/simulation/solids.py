@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
 from clip2scene_core.labels import LabelSet
@@ -16,6 +17,7 @@ CLASS_IDS = {c.name: c.id for c in LabelSet.named("town").classes}
 """Class name of the label set `town` -> id."""
 
 Colour = tuple[int, int, int]
+T = TypeVar("T")
 
 
 class Surface(NamedTuple):
@@ -32,14 +34,14 @@ def surface(class_name: str, material: Material, colour: Sequence[float]) -> Sur
     return Surface(CLASS_IDS[class_name], material, (red, green, blue))
 
 
-def tinted(rng: np.random.Generator, colour: Sequence[float], spread: float = 18.0) -> Colour:
+def tinted(rng: np.random.Generator, colour: ArrayLike, spread: float = 18.0) -> Colour:
     """A colour near another one: brightness and hue vary by about `spread` of 255."""
     shade = rng.normal(0.0, spread) + rng.normal(0.0, spread / 3, 3)
     red, green, blue = np.clip(np.asarray(colour) + shade, 0, 255).astype(int).tolist()
     return red, green, blue
 
 
-def pick(rng: np.random.Generator, options: Sequence, weights: Sequence[float] | None = None):
+def pick(rng: np.random.Generator, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
     """One of the options, drawn with these relative weights."""
     if weights is None:
         return options[int(rng.integers(len(options)))]
@@ -48,7 +50,7 @@ def pick(rng: np.random.Generator, options: Sequence, weights: Sequence[float] |
 
 
 def placed(
-    mesh: Mesh, xyz: Sequence[float] = (0, 0, 0), *, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0
+    mesh: Mesh, xyz: ArrayLike = (0, 0, 0), *, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0
 ) -> Mesh:
     """The mesh turned about x (roll), then y (pitch), then z (yaw), radians, then shifted by `xyz`."""
     vertices = mesh.vertices
@@ -57,8 +59,8 @@ def placed(
     return replace(mesh, vertices=(vertices + np.asarray(xyz)).astype(np.float32))
 
 
-def painted(mesh: Mesh, chosen: np.ndarray, look: Surface) -> Mesh:
-    """The mesh with another surface on the chosen faces; `chosen` is a (F,) mask or an index."""
+def painted(mesh: Mesh, chosen: np.ndarray | slice, look: Surface) -> Mesh:
+    """The mesh with another surface on the chosen faces; `chosen` is a (F,) mask, an index or a slice."""
     class_id, material, colour = mesh.class_id.copy(), mesh.material.copy(), mesh.colour.copy()
     class_id[chosen], material[chosen], colour[chosen] = look
     return replace(mesh, class_id=class_id, material=material, colour=colour)
@@ -69,15 +71,15 @@ def relabelled(mesh: Mesh, class_name: str) -> Mesh:
     return replace(mesh, class_id=np.full(len(mesh.faces), CLASS_IDS[class_name], np.uint8))
 
 
-def boxes(low: np.ndarray, high: np.ndarray, look: Surface) -> Mesh:
-    """Axis-aligned boxes between corners (N, 3) and (N, 3)."""
+def boxes(low: ArrayLike, high: ArrayLike, look: Surface) -> Mesh:
+    """Axis-aligned boxes between corners (N, 3) and (N, 3), or one between (3,) and (3,)."""
     low, high = np.atleast_2d(np.asarray(low, float)), np.atleast_2d(np.asarray(high, float))
     vertices = low[:, None] + _UNIT_CORNERS * (high - low)[:, None]
     faces = _BOX_FACES + 8 * np.arange(len(low))[:, None, None]
     return Mesh.uniform(vertices.reshape(-1, 3), faces.reshape(-1, 3), *look)
 
 
-def box(size: Sequence[float], base: Sequence[float], look: Surface) -> Mesh:
+def box(size: ArrayLike, base: ArrayLike, look: Surface) -> Mesh:
     """An axis-aligned box of this size standing on the point `base` below its centre."""
     size, base = np.asarray(size, float), np.asarray(base, float)
     low = base - size * (0.5, 0.5, 0.0)
@@ -120,12 +122,12 @@ def lofts(sections: np.ndarray, look: Surface, *, caps: bool = True) -> Mesh:
     return Mesh.uniform(vertices, faces, *look)
 
 
-def loft(sections: np.ndarray, look: Surface, *, caps: bool = True) -> Mesh:
+def loft(sections: ArrayLike, look: Surface, *, caps: bool = True) -> Mesh:
     """One closed skin over rings (S, P, 3); see `lofts`."""
     return lofts(np.asarray(sections, float)[None], look, caps=caps)
 
 
-def tubes(paths: np.ndarray, radii: np.ndarray, look: Surface, *, sides: int = 6, caps: bool = True) -> Mesh:
+def tubes(paths: ArrayLike, radii: ArrayLike, look: Surface, *, sides: int = 6, caps: bool = True) -> Mesh:
     """Round tubes along N polylines, paths (N, P, 3), radii broadcast to (N, P)."""
     paths = np.asarray(paths, float)
     radii = np.broadcast_to(np.asarray(radii, float), paths.shape[:2])
@@ -139,24 +141,24 @@ def tubes(paths: np.ndarray, radii: np.ndarray, look: Surface, *, sides: int = 6
     return lofts(paths[:, :, None] + radii[:, :, None, None] * ring, look, caps=caps)
 
 
-def tube(path: Sequence, radius: float | Sequence[float], look: Surface, *, sides: int = 6) -> Mesh:
+def tube(path: ArrayLike, radius: ArrayLike, look: Surface, *, sides: int = 6) -> Mesh:
     """One round tube along a polyline (P, 3)."""
     return tubes(np.asarray(path, float)[None], np.asarray(radius, float), look, sides=sides)
 
 
-def cylinder(radius: float, height: float, base: Sequence[float], look: Surface, *, sides: int = 10) -> Mesh:
+def cylinder(radius: float, height: float, base: ArrayLike, look: Surface, *, sides: int = 10) -> Mesh:
     """An upright cylinder standing on the point `base`."""
     return revolve([(radius, 0.0), (radius, height)], look, base=base, sides=sides)
 
 
 def revolve(
-    profile: Sequence[tuple[float, float]],
+    profile: ArrayLike,
     look: Surface,
     *,
-    base: Sequence[float] = (0, 0, 0),
+    base: ArrayLike = (0, 0, 0),
     sides: int = 12,
 ) -> Mesh:
-    """A solid of revolution about the upright through `base`; profile of (radius, height), rising."""
+    """A solid of revolution about the upright through `base`; profile (P, 2) of (radius, height), rising."""
     radius, height = np.asarray(profile, float).T
     angle = 2 * np.pi * np.arange(sides) / sides
     ring = np.stack([np.cos(angle), np.sin(angle), np.zeros(sides)], -1)
@@ -166,8 +168,8 @@ def revolve(
 
 
 def ellipsoid(
-    centre: Sequence[float],
-    radii: Sequence[float],
+    centre: ArrayLike,
+    radii: ArrayLike,
     look: Surface,
     *,
     rings: int = 6,
@@ -190,8 +192,8 @@ def ellipsoid(
     return loft(unit * np.asarray(radii, float) + np.asarray(centre, float), look)
 
 
-def prism(outline: Sequence[tuple[float, float]], y_low: float, y_high: float, look: Surface) -> Mesh:
-    """An outline of (x, z), convex or nearly so, drawn out along y."""
+def prism(outline: ArrayLike, y_low: float, y_high: float, look: Surface) -> Mesh:
+    """An outline (P, 2) of (x, z), convex or nearly so, drawn out along y."""
     x, z = np.asarray(outline, float).T
     if np.sum(x * np.roll(z, -1) - np.roll(x, -1) * z) > 0:
         x, z = x[::-1], z[::-1]
@@ -246,7 +248,7 @@ class Cells(NamedTuple):
     depth: np.ndarray
     """(Z, X) metres behind the plane y = 0; negative in front of it."""
     kind: np.ndarray
-    """(Z, X) index into the surfaces."""
+    """(Z, X) int64 index into the surfaces."""
 
 
 def relief(cells: Cells, looks: Sequence[Surface]) -> Mesh:
@@ -295,8 +297,8 @@ def _mosaic(corners: np.ndarray, kind: np.ndarray, looks: Sequence[Surface]) -> 
     )
 
 
-def sheet(corners: Sequence[Sequence[float]], look: Surface) -> Mesh:
-    """One flat quad, counter-clockwise seen from outside."""
+def sheet(corners: ArrayLike, look: Surface) -> Mesh:
+    """One flat quad (4, 3), counter-clockwise seen from outside."""
     return _mosaic(np.asarray(corners, float)[None], np.zeros(1, int), [look])
 
 
@@ -313,7 +315,7 @@ def torus(radius: float, thickness: float, look: Surface, *, sides: int = 18, tu
     return loft(np.stack([reach * np.sin(around), y, reach * np.cos(around)], -1), look, caps=False)
 
 
-def copies(mesh: Mesh, offsets: np.ndarray) -> Mesh:
+def copies(mesh: Mesh, offsets: ArrayLike) -> Mesh:
     """The mesh once per offset (N, 3)."""
     offsets = np.asarray(offsets, np.float32)
     count = len(offsets)

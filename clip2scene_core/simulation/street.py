@@ -74,7 +74,7 @@ def _parked(style: Style, parking: str, rng: np.random.Generator) -> Mesh:
 
 def _parked_on_sidewalk(plan: Plan, kerbside: Kerbside, rng: np.random.Generator) -> None:
     """Two wheels on the kerb, as in narrow streets."""
-    for station in np.arange(5.0, kerbside.road.curve.length_m, 8.0):
+    for station in np.arange(5.0, kerbside.road.curve.length_m, 8.0).tolist():
         if rng.random() < 0.3:
             xy, heading = kerbside.at(station, rng.uniform(-0.9, 0.3))
             if _clear_of_junctions(plan, kerbside, xy):
@@ -94,7 +94,9 @@ def line_street(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Gen
         alike = rng.random() < 0.6
         for station in _row(kerbside, rng.uniform(*style.tree_spacing_m), rng):
             mesh = vegetation.tree(np.random.default_rng(seed + int(rng.integers(4))) if alike else rng)
-            _put(plan, kerbside, mesh, station, near + 0.2, rng.uniform(0, 2 * np.pi), footprint_m=0.8)
+            _put(
+                plan, kerbside, mesh, station, near + 0.2, rng.uniform(0, 2 * np.pi), footprint_m=0.8, rng=rng
+            )
     lamp_out = rng.choice([near, far])
     lamp_seed = int(rng.integers(2**31))
     for station in _row(kerbside, rng.uniform(18.0, 45.0), rng):
@@ -106,15 +108,16 @@ def line_street(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Gen
             lamp_out,
             "towards",
             footprint_m=0.5,
+            rng=rng,
         )
     if rng.random() < 0.35:
         for station in _row(kerbside, rng.uniform(25.0, 45.0), rng):
-            _put(plan, kerbside, poles.utility_pole(rng), station, far, "along", footprint_m=0.5)
+            _put(plan, kerbside, poles.utility_pole(rng), station, far, "along", footprint_m=0.5, rng=rng)
     if rng.random() < 0.3:
         seed = int(rng.integers(2**31))
         start = rng.uniform(0, kerbside.road.curve.length_m)
-        for station in np.arange(start, start + rng.uniform(10, 40), rng.uniform(1.2, 2.5)):
-            _put(plan, kerbside, poles.bollard(np.random.default_rng(seed)), station, 0.35, "along")
+        for station in np.arange(start, start + rng.uniform(10, 40), rng.uniform(1.2, 2.5)).tolist():
+            _put(plan, kerbside, poles.bollard(np.random.default_rng(seed)), station, 0.35, "along", rng=rng)
     for station in _row(kerbside, rng.uniform(12.0, 30.0), rng):
         _put(
             plan,
@@ -124,6 +127,7 @@ def line_street(plan: Plan, style: Style, kerbside: Kerbside, rng: np.random.Gen
             rng.choice([near, near, far]),
             "against",
             footprint_m=0.3,
+            rng=rng,
         )
     if rng.random() < style.guard_rail:
         _rail(plan, kerbside, fences.guard_rail, rng, out_m=rng.uniform(0.5, 1.5))
@@ -218,7 +222,7 @@ def _put(
     yaw: str | float,
     *,
     footprint_m: float | None = None,
-    rng: np.random.Generator | None = None,
+    rng: np.random.Generator,
 ) -> None:
     """Stand something upright; `yaw` in radians or `towards`, `facing`, `along`, `against`, `leaning`."""
     xy, heading = kerbside.at(station_m, out_m)
@@ -240,7 +244,7 @@ def equip_junctions(plan: Plan, kerbsides: list[Kerbside], rng: np.random.Genera
     """Traffic lights and signs at corners, and now and then a gantry across the road."""
     for kerbside in kerbsides:
         stations = np.arange(0.0, kerbside.road.curve.length_m, 1.0)
-        xy = np.stack([kerbside.at(s, 0.6)[0] for s in stations])
+        xy = np.stack([kerbside.at(s, 0.6)[0] for s in stations.tolist()])
         near = plan.network.distance_to_others(xy, kerbside.road)
         corners = np.flatnonzero(
             (near[1:] > 1.0) & (near[:-1] <= 1.0) | (near[1:] <= 1.0) & (near[:-1] > 1.0)
@@ -255,6 +259,7 @@ def equip_junctions(plan: Plan, kerbsides: list[Kerbside], rng: np.random.Genera
                 rng.uniform(0.4, 1.0),
                 "against",
                 footprint_m=0.4,
+                rng=rng,
             )
     if rng.random() < 0.2:
         kerbside = kerbsides[0]
@@ -277,7 +282,7 @@ def set_up_works(plan: Plan, kerbside: Kerbside, rng: np.random.Generator) -> No
         plan.line(fences.jersey_barrier, int(rng.integers(2**31)), path, outside_m=None, width_m=0.5)
     else:
         build = fences.barricade if kind == 1 else furniture.traffic_cone
-        for station in np.arange(start, start + length, rng.uniform(1.5, 3.5)):
+        for station in np.arange(start, start + length, rng.uniform(1.5, 3.5)).tolist():
             xy, heading = kerbside.at(station, inner + rng.normal(0, 0.1))
             plan.stand(build(rng), xy, kerbside.along(heading) + rng.normal(0, 0.2), outside_m=None)
     for build in (

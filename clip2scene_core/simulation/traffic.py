@@ -23,7 +23,7 @@ class Mover:
 
     mesh: Mesh
     xy: np.ndarray
-    """(T, 2) positions, `_STEP_S` apart."""
+    """(T, 2) metres in the town, `_STEP_S` apart."""
     heading: np.ndarray
     """(T,) radians."""
 

@@ -68,23 +68,26 @@ def upright_bicycle(rng: np.random.Generator, class_name: str = "bicycle") -> Tw
     ]
     turn = rng.uniform(0, 2 * np.pi)
     swing = 0.17 * s * np.array([np.cos(turn), 0, np.sin(turn)])
-    pedals = tuple(tuple(crank + sign * swing + (0, sign * 0.13, 0)) for sign in (1, -1))
+    left, right = (crank + sign * swing + (0, sign * 0.13, 0) for sign in (1, -1))
     parts = [
         tubes(np.array(pairs), 0.019, frame, sides=5),
         copies(torus(radius - 0.022, 0.022, dark), np.array([rear, front])),
         _spokes(radius, np.array([rear, front]), surface(class_name, Material.METAL, (170, 172, 175))),
-        tube([(grip[0], grip[1], bar_z), stem, (grip[0], -grip[1], bar_z)], 0.016, dark, sides=4),
+        tube([(grip[0], grip[1], bar_z), tuple(stem), (grip[0], -grip[1], bar_z)], 0.016, dark, sides=4),
         ellipsoid(seat + (-0.02, 0, 0.05), (0.14, 0.075, 0.04), dark, rings=4, sides=6),
         boxes(
-            [np.array(p) - (0.05, 0.05, 0.015) for p in pedals],
-            [np.array(p) + (0.05, 0.05, 0.015) for p in pedals],
+            [left - (0.05, 0.05, 0.015), right - (0.05, 0.05, 0.015)],
+            [left + (0.05, 0.05, 0.015), right + (0.05, 0.05, 0.015)],
             dark,
         ),
         placed(cylinder(0.09, 0.02, (0, 0, 0), dark, sides=8), crank + (0, 0.05, 0), roll=np.pi / 2),
     ]
     parts += _bicycle_extras(rng, class_name, rear, front, radius, head)
     return TwoWheeler(
-        mesh=grounded(Mesh.merge(parts)), saddle=tuple(seat + (0, 0, 0.09)), grip=grip, pedals=pedals
+        mesh=grounded(Mesh.merge(parts)),
+        saddle=tuple(seat + (0, 0, 0.09)),
+        grip=grip,
+        pedals=(tuple(left), tuple(right)),
     )
 
 
@@ -143,11 +146,12 @@ def upright_motorcycle(rng: np.random.Generator, class_name: str = "motorcycle")
     disc = cylinder(radius * 0.6, 0.05, (0, 0, 0), dark, sides=10)
     lamp = surface(class_name, Material.GLASS, (200, 205, 210))
     plate = surface(class_name, Material.RETROREFLECTOR, (235, 235, 230))
+    clamp = tuple(head + (0, 0, 0.08))
     parts = [
         copies(torus(radius - tyre, tyre, rubber, tube_sides=6), np.array([rear, front])),
         copies(placed(disc, (0, 0.025, 0), roll=np.pi / 2), np.array([rear, front])),
         tubes(np.array([[front + (0, y, 0), head + (0, y, 0)] for y in (-0.09, 0.09)]), 0.028, dark, sides=5),
-        tube([(grip[0], 0.36, grip[2]), head + (0, 0, 0.08), (grip[0], -0.36, grip[2])], 0.02, dark, sides=5),
+        tube([(grip[0], 0.36, grip[2]), clamp, (grip[0], -0.36, grip[2])], 0.02, dark, sides=5),
         ellipsoid((-0.3 * s, 0, seat_z - 0.02), (0.38 * s, 0.15, 0.09), rubber),
         boxes(mirrors, mirrors + (0.03, 0.12, 0.1), dark),
         ellipsoid(head + (0.1, 0, -0.02), (0.1, 0.1, 0.1), lamp, rings=4, sides=7),
@@ -162,12 +166,12 @@ def upright_motorcycle(rng: np.random.Generator, class_name: str = "motorcycle")
                 surface(class_name, Material.PLASTIC, (30, 30, 32)),
             )
         )
-    pedal_z = 0.32 if scooter else 0.36
+    pedal_x, pedal_z = (0.12 * s, 0.32) if scooter else (-0.08 * s, 0.36)
     return TwoWheeler(
         mesh=grounded(Mesh.merge(parts)),
         saddle=(-0.18 * s, 0.0, seat_z + 0.07),
         grip=grip,
-        pedals=tuple((0.12 * s if scooter else -0.08 * s, y, pedal_z) for y in (0.2, -0.2)),
+        pedals=((pedal_x, 0.2, pedal_z), (pedal_x, -0.2, pedal_z)),
     )
 
 

@@ -259,7 +259,7 @@ def planted_bed(rng: np.random.Generator, length_m: float) -> Mesh:
         parts.append(placed(block, (0.15, 0, rim)))
     elif kind == "bushes":
         along = np.arange(0.5, length_m - 0.3, rng.uniform(1.0, 1.6))
-        parts += [placed(bush(rng), (x, rng.normal(0, 0.1), rim)) for x in along]
+        parts += [placed(bush(rng), (x, rng.normal(0, 0.1), rim)) for x in along.tolist()]
     else:
         parts.append(placed(tree(rng), (length_m / 2, 0, rim)))
     return Mesh.merge(parts)

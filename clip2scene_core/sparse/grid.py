@@ -89,6 +89,7 @@ class VoxelGrid(ScanRows):
 
     @property
     def device(self) -> torch.device:
+        """Where the coordinates are."""
         return self.coordinates.device
 
     def rows_at(self, cells: Tensor) -> Tensor:
@@ -120,8 +121,8 @@ class VoxelGrid(ScanRows):
             after += _column_pairs(keys, order, _pack_offset(dx, dy, -1))
         before = [(rows_out, rows_in) for rows_in, rows_out in reversed(after)]
         everyone = torch.arange(len(self), device=self.device)
-        pairs = [*before, (everyone, everyone), *after]
-        return KernelMap(*zip(*pairs, strict=True), num_in=len(self), num_out=len(self), identity=len(before))
+        rows_in, rows_out = zip(*before, (everyone, everyone), *after, strict=True)
+        return KernelMap(rows_in, rows_out, num_in=len(self), num_out=len(self), identity=len(before))
 
     @cached_property
     def _downsampling(self) -> tuple[VoxelGrid, Tensor]:

@@ -70,9 +70,9 @@ class _PairConvolution(torch.autograd.Function):
                 torch.mm(features.T, grad_out, out=grad_weight[pairs.identity])
         for k, rows_in, rows_out in _other_offsets(pairs):
             grad = grad_out.index_select(0, rows_out)
-            if needs_weight:
+            if grad_weight is not None:
                 torch.mm(features.index_select(0, rows_in).T, grad, out=grad_weight[k])
-            if needs_features:
+            if grad_features is not None:
                 grad_features.index_add_(0, rows_in, (grad @ weight[k].T).to(grad_features.dtype))
         return grad_features if grad_features is None else grad_features.to(features.dtype), grad_weight, None
 

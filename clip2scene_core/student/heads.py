@@ -17,9 +17,9 @@ class StudentOutput:
     """What the student says about every voxel or point; neither feature is normalised."""
 
     semantic: Tensor
-    """(R, D) of the head that the semantic loss trains, equation (1)."""
+    """(R, D) floating, of the head for the semantic loss, equation (1)."""
     temporal: Tensor | None
-    """(R, D) of the head that the spatial-temporal loss trains, equation (2); None where not asked for."""
+    """(R, D) floating, of the head for the spatial-temporal loss, equation (2); None if not asked for."""
 
 
 class StudentHeads(nn.Module):

@@ -161,7 +161,7 @@ class PointwiseConv(nn.Linear):
     def __init__(self, channels: int, out: int, *, bias: bool = False) -> None:
         super().__init__(channels, out, bias=bias)
 
-    def forward(self, voxels: SparseVoxels) -> SparseVoxels:
+    def forward(self, voxels: SparseVoxels) -> SparseVoxels:  # type: ignore[override]  # as other convolutions
         return voxels.with_features(super().forward(voxels.features))
 
 

@@ -24,12 +24,13 @@ class BatchNorm(nn.BatchNorm1d):
 
     scan_share: float = 0.0
 
-    def forward(self, features: Tensor, rows: ScanRows) -> Tensor:
+    def forward(self, features: Tensor, rows: ScanRows) -> Tensor:  # type: ignore[override]  # of several scans
         if self.training or not self.scan_share:
             return super().forward(features)
         return map_scans(features, rows, self._with_scan_statistics)
 
     def _with_scan_statistics(self, features: Tensor) -> Tensor:
+        assert self.running_mean is not None and self.running_var is not None
         features = features.to(self.running_mean.dtype)
         mean = features.mean(dim=0)
         variance = (features - mean).square_().mean(dim=0)  # torch.var_mean takes ten times as long

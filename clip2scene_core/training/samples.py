@@ -63,13 +63,14 @@ class TrainingSamples(Dataset):
         target = class_indices(frame, self._source.label_set, self._label_set)
         finite = np.flatnonzero(np.isfinite(frame.scan.xyz).all(axis=1))
         rows = finite[augment.kept(len(finite), rng, self._vary.drop)]
-        if self._student.intensity and frame.scan.intensity is None:
+        intensity = frame.scan.intensity if self._student.intensity else None
+        if self._student.intensity and intensity is None:
             raise DataError(f"student.intensity is set, but the scan of frame {index} has no intensity")
         voxels = voxelise(
             _varied(frame.scan.xyz[rows], rng, self._vary),
             size_m=self._student.voxel_m,
             range_m=self._student.range_m,
-            intensity=frame.scan.intensity[rows] if self._student.intensity else None,
+            intensity=None if intensity is None else intensity[rows],
         )
         if self._per_point:
             return voxels, target[rows][voxels.inside]
@@ -90,7 +91,8 @@ class StepSampler(Sampler):
         return self._steps - self._first
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch, order = -1, np.zeros(0, np.int64)
+        epoch = -1
+        order: np.ndarray = np.zeros(0, np.int64)
         for step in range(self._first, self._steps):
             keys = []
             for position in range(step * self._batch, (step + 1) * self._batch):
@@ -106,9 +108,9 @@ def collate_samples(samples: list[Sample]) -> tuple[SparseVoxels, Tensor]:
     return collate([v for v, _ in samples]), torch.from_numpy(np.concatenate([t for _, t in samples]))
 
 
-def class_indices(frame: Frame, source_set: LabelSet, label_set: LabelSet) -> np.ndarray:
+def class_indices(frame: Frame, source_set: LabelSet | None, label_set: LabelSet) -> np.ndarray:
     """(N,) int64: position in `label_set.classes` of every row's true class, -1 where unknown."""
-    if frame.labels is None:
+    if frame.labels is None or source_set is None:
         return np.full(len(frame.scan.xyz), -1, np.int64)
     return label_set.indices(label_set.from_set(source_set, frame.labels.class_id))
 

@@ -106,6 +106,8 @@ def test_unknown_keys_name_the_nearest_known_one(content, message):
         ("training.steps=many", "setting 'training.steps' must be int, got 'many'"),
         ("training.steps=1.5", "setting 'training.steps' must be int, got 1.5"),
         ("training.steps=true", "setting 'training.steps' must be int, got True"),
+        ("training.precision=half", "'training.precision' must be one of 32-true, 16-mixed, bf16-mixed, "),
+        ("training.precision=16", "64-true, got 16"),
         ("training.learning_rate=false", "setting 'training.learning_rate' must be float, got False"),
         ("training.learning_rate=fast", "setting 'training.learning_rate' must be float, got 'fast'"),
         ("student.variant=1.5", "setting 'student.variant' must be int | str, got 1.5"),

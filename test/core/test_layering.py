@@ -18,7 +18,7 @@ VALUES = {
     "images", "labels", "merging", "point_times", "pointcloud2", "stamps", "trajectory", "types", "voxels",
     "writing",
 }  # fmt: skip
-EDGES = {"build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
+EDGES = {"__main__", "build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
 LAYERS = (
     VALUES,
     {"simulation"},

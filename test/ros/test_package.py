@@ -16,6 +16,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()
+OURS = ("clip2scene_core", "clip2scene_ros")
+ROS = re.compile(
+    r".*_msgs|.*_interfaces|rclpy|launch|launch_ros|message_filters|tf2_\w+|sensor_msgs_py|ament_\w+"
+)
+"""Names of packages that come with ROS."""
 PINS = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
 SHIPPED = [
     "launch", "config", "rviz", "resource", "clip2scene_core", "clip2scene_ros",
@@ -57,6 +62,18 @@ def installed(workspace) -> Path:
     return workspace / "install" / "clip2scene_ros"
 
 
+def sourced(installed: Path, command: str) -> subprocess.CompletedProcess:
+    """What a shell makes of a command after the setup file of the workspace; $PYTHON is this interpreter."""
+    return subprocess.run(
+        ["bash", "-c", f"source {installed.parent / 'setup.bash'} && {command}"],
+        cwd=installed,
+        env=os.environ | {"PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
 class TestColcon:
     def test_installs_every_shared_file(self, installed):
         share = installed / "share" / "clip2scene_ros"
@@ -74,13 +91,23 @@ class TestColcon:
         for name in ("segment", "clip2scene"):
             assert os.access(executables / name, os.X_OK), name
 
-    def test_the_installed_command_runs_from_the_installed_code(self, installed):
+    def test_what_it_installs_is_found_after_sourcing_the_workspace(self, installed):
         (packages,) = installed.glob("lib/python*/site-packages")
-        paths = os.pathsep.join([str(packages), *filter(None, [os.environ.get("PYTHONPATH")])])
-        command = [sys.executable, str(installed / "lib" / "clip2scene_ros" / "clip2scene"), "--help"]
-        assert "label" in run(*command, cwd=installed, PYTHONPATH=paths)
         code = "import clip2scene_core.labels as m; print(m.__file__); m.LabelSet.named('street')"
-        assert run(sys.executable, "-c", code, cwd=installed, PYTHONPATH=paths).startswith(str(packages))
+        assert sourced(installed, f'"$PYTHON" -c "{code}"').stdout.startswith(str(packages))
+
+    @pytest.mark.parametrize("command", ["{bin}/clip2scene", '"$PYTHON" -m clip2scene_core'])
+    def test_the_command_line_runs(self, installed, command):
+        done = sourced(installed, command.format(bin=installed / "lib/clip2scene_ros") + " --version")
+        assert done.stdout == f"clip2scene {MANIFEST.findtext('version')}\n", done.stderr
+
+    @pytest.mark.parametrize("command", ["{bin}/segment", '"$PYTHON" -m clip2scene_ros.node'])
+    def test_the_node_runs(self, installed, command):
+        """As far as its parameters, of which one has a wrong name."""
+        arguments = " --ros-args -p sweps:=1"
+        done = sourced(installed, command.format(bin=installed / "lib/clip2scene_ros") + arguments)
+        assert done.returncode == 1
+        assert "unknown parameter 'sweps'; did you mean 'sweeps'?" in done.stderr
 
     def test_installs_the_package_data(self, installed):
         (core,) = installed.glob("lib/python*/site-packages/clip2scene_core")
@@ -150,6 +177,14 @@ class TestManifest:
                     tops.add(node.module.split(".")[0])
         return tops
 
+    def required(self) -> list[str]:
+        (found,) = re.findall(r"install_requires=(\[.*?\])", (ROOT / "setup.py").read_text(), re.DOTALL)
+        return ast.literal_eval(found)
+
+    def extras(self) -> dict[str, list[str]]:
+        (found,) = re.findall(r"^EXTRAS = (\{.*?^\})", (ROOT / "setup.py").read_text(), re.DOTALL | re.M)
+        return ast.literal_eval(found)
+
     def test_is_an_ament_python_package_of_format_3(self):
         assert (MANIFEST.get("format"), MANIFEST.findtext("export/build_type")) == ("3", "ament_python")
         assert re.fullmatch(r"\d+\.\d+\.\d+", MANIFEST.findtext("version"))
@@ -157,12 +192,22 @@ class TestManifest:
 
     def test_declares_every_ros_package_that_is_imported(self):
         rosdep_key = {"tf2_ros": "tf2_ros_py"}
-        known = re.compile(
-            r".*_msgs|rclpy|launch|launch_ros|message_filters|tf2_\w+|sensor_msgs_py|ament_\w+"
-        )
-        for package in ("clip2scene_core", "clip2scene_ros"):
-            used = {name for name in self.imported(package) if known.fullmatch(name)}
-            assert {rosdep_key.get(name, name) for name in used} <= self.depends()
+        used = {name for package in OURS for name in self.imported(package) if ROS.fullmatch(name)}
+        assert {rosdep_key.get(name, name) for name in used} <= self.depends()
+
+    def test_every_other_package_that_is_imported_is_a_requirement_or_an_extra(self):
+        from packaging.requirements import Requirement
+
+        distribution = {"PIL": "pillow", "yaml": "pyyaml"}
+        users = [
+            *self.required(),
+            *(line for extra, lines in self.extras().items() if extra != "dev" for line in lines),
+        ]
+        declared = {Requirement(line).name.replace("-", "_").partition(".")[0] for line in users}
+        used = {name for package in OURS for name in self.imported(package) if not ROS.fullmatch(name)}
+        used -= {*OURS, *sys.stdlib_module_names, "_typeshed"}
+        assert {"numpy", "PIL", "spconv"} <= used
+        assert {distribution.get(name, name) for name in used} - declared == set()
 
     def test_declares_every_required_python_package(self):
         """The base requirements by their rosdep keys; some have none, which the manifest says."""
@@ -171,10 +216,7 @@ class TestManifest:
             "pyyaml": "python3-yaml", "rich": "python3-rich", "rosbags": "python3-rosbags-pip",
             "scipy": "python3-scipy", "torch": "python3-torch", "typer": "python3-typer",
         }  # fmt: skip
-        required = ast.literal_eval(
-            re.search(r"install_requires=(\[.*?\])", (ROOT / "setup.py").read_text(), re.DOTALL).group(1)
-        )
-        names = {requirement.partition(";")[0] for requirement in required}
+        names = {requirement.partition(";")[0] for requirement in self.required()}
         without_key = {"apsw", "backports.zstd", "embreex", "lz4", "safetensors", "setuptools"}
         assert {keys[name] for name in names - without_key} <= self.depends()
         text = (ROOT / "package.xml").read_text()

@@ -10,6 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from clip2scene_core.cameras import Camera
+from clip2scene_core.errors import DataError
 from clip2scene_core.evaluation.pictures import draw_birds_eye, draw_overlay, draw_panorama, save_picture
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
@@ -144,6 +145,15 @@ def saved(path, frame, class_id, **options):
     with Image.open(path) as image:
         assert image.format == "PNG"
         return np.asarray(image.convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("label_set", [None, STREET])
+def test_without_labels_or_their_names_there_is_no_picture(label_set, make_frame, tmp_path):
+    path, frame = tmp_path / "picture.png", make_frame(spot(0, 15, 0))
+    labels = None if label_set else SemanticLabels(class_id=np.full(400, CAR, np.uint16))
+    with pytest.raises(DataError, match="no picture: the scan has no labels, or nothing says what they mean"):
+        save_picture(path, frame, labels, label_set, base_from_lidar=SE3.identity())
+    assert not path.exists()
 
 
 def test_a_picture_is_written_whole(scene, tmp_path):
