@@ -149,7 +149,7 @@ class SqliteFile:
             for row in self._database.execute("SELECT id, topic_id, timestamp FROM messages NOT INDEXED"):
                 for column, value in zip(columns, row, strict=True):
                     column.append(value)
-        except (apsw.Error, TypeError, OverflowError):
+        except (apsw.Error, TypeError, ValueError, OverflowError):
             self.problem = self.problem or "it is damaged; what is before the damage is read"
         count = min(len(column) for column in columns)
         rows, topics, logged_ns = (np.array(column[:count], np.int64) for column in columns)
