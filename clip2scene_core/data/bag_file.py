@@ -45,7 +45,9 @@ class BagFile(Protocol):
     """One file of a bag, whose messages come in parts, each small enough for memory."""
 
     @property
-    def connections(self) -> Mapping[int, Connection]: ...
+    def connections(self) -> Mapping[int, Connection]:
+        """What is recorded, by the number that messages refer to."""
+        ...
 
     @property
     def starts_ns(self) -> Sequence[int]:

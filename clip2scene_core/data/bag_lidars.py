@@ -29,6 +29,7 @@ class BagLidar:
 
     @property
     def moves(self) -> bool:
+        """Whether it is known to be in more than one place."""
         return len(self.world_from_lidar.stamps_ns) > 1
 
 

@@ -69,11 +69,13 @@ class TrackBuilder(Generic[T]):
     items: list[T] = field(default_factory=list)
 
     def add(self, stamp_ns: int, logged_ns: int, item: T) -> None:
+        """One message, in the order of recording."""
         self.stamps_ns.append(stamp_ns)
         self.logged_ns.append(logged_ns)
         self.items.append(item)
 
     def track(self) -> Track[T]:
+        """What has been added."""
         return Track(
             topic=self.topic,
             stamps_ns=np.array(self.stamps_ns, np.int64),

@@ -50,7 +50,7 @@ class ScanRows:
     """Rows that belong to the scans of a batch."""
 
     batch: Tensor
-    """(R,) index of the scan in the batch."""
+    """(R,) int32 or int64 index of the scan in the batch."""
 
     @cached_property
     def scan_sizes(self) -> list[int]:

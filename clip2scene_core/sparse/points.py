@@ -24,7 +24,7 @@ class Interpolation:
     rows: Tensor
     """(N, K) int64 rows of the grid; 0 where there is no voxel."""
     weights: Tensor
-    """(N, K) that add up to 1, and 0 where there is no voxel; all 0 for a point that reads none."""
+    """(N, K) floating, that add up to 1, and 0 where there is no voxel; all 0 for a point that reads none."""
 
 
 class VoxelPoints(ScanRows):
