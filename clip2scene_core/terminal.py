@@ -150,7 +150,7 @@ def print_wrote(what: str) -> None:
 
 
 def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Nothing without rows; columns with `>` are numbers, others as wide as their texts where there is room."""
+    """Nothing without rows; columns with `>` are numbers, others as wide as their texts if possible."""
     if not rows:
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")

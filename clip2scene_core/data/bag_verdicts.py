@@ -205,9 +205,10 @@ def _coverage(motion: MotionReport) -> Iterator[Finding]:
 
 
 def _gap(clouds: TopicReport) -> Iterator[Finding]:
-    if clouds.longest_gap_s * clouds.rate_hz > LONG_GAP:
+    gap_s, rate_hz = clouds.longest_gap_s, clouds.rate_hz
+    if gap_s * rate_hz > LONG_GAP:
         yield Finding(
             fine=False,
-            text=f"{clouds.name} pauses for {clouds.longest_gap_s:.2f} s, at {clouds.rate_hz:.1f} Hz on average: were "
-            " messages lost while recording? (ros2 bag record --max-cache-size)",
+            text=f"{clouds.name} pauses for {gap_s:.2f} s, at {rate_hz:.1f} Hz on average: "
+            "were messages lost while recording? (ros2 bag record --max-cache-size)",
         )
