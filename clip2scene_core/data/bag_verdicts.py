@@ -92,7 +92,7 @@ def _of_node(report: BagReport) -> Iterator[Finding]:
     heard = _cameras_of_node(report)
     for camera in report.cameras:
         if camera.problem:
-            yield _camera(camera)
+            yield _left_out(camera, "let the robot publish image, camera_info and TF as the node needs them")
         elif camera in heard:
             yield Finding(fine=True, text=f"camera {camera.name}: image, camera_info and TF are there")
         else:
@@ -115,7 +115,8 @@ def _of_training(report: BagReport) -> Iterator[Finding]:
             text="no camera images: nothing teaches names from this bag; record images with their "
             "CameraInfo, as Image or CompressedImage",
         )
-    yield from (_camera(camera) for camera in report.cameras if camera.problem)
+    unusable = (camera for camera in report.cameras if camera.problem)
+    yield from (_left_out(camera, "give what is missing by --with calibration=FILE") for camera in unusable)
     for camera in usable:
         yield _overlap(camera)
         yield from _images(camera)
@@ -127,7 +128,7 @@ def _of_training(report: BagReport) -> Iterator[Finding]:
     if report.clock_notes:
         yield from (Finding(fine=False, text=note) for note in report.clock_notes)
     elif usable:
-        yield Finding(fine=True, text="LiDAR and cameras have the same clock")
+        yield Finding(fine=True, text="LiDAR and cameras have the same clock, by the times of recording")
     yield _motion(report.motion)
     yield from _coverage(report.motion)
     yield from _gap(next(topic for topic in report.topics if topic.name == report.points_topic))
@@ -149,12 +150,9 @@ def _refusal(report: BagReport) -> Iterator[Finding]:
         )
 
 
-def _camera(camera: CameraReport) -> Finding:
-    remedy = {
-        "no": "record it, or give the calibration by --with calibration=FILE",
-        "uncalibrated": "calibrate the camera, or give the calibration by --with calibration=FILE",
-    }.get(camera.camera_info, "--with calibration=FILE can say what is missing")
-    return Finding(fine=False, text=f"camera {camera.name} is left out: {camera.problem}; {remedy}")
+def _left_out(camera: CameraReport, remedy: str) -> Finding:
+    wanted = {"no": "record it, or ", "uncalibrated": "calibrate the camera, or "}.get(camera.camera_info, "")
+    return Finding(fine=False, text=f"camera {camera.name} is left out: {camera.problem}; {wanted}{remedy}")
 
 
 def _overlap(camera: CameraReport) -> Finding:

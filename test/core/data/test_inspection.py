@@ -109,11 +109,13 @@ def test_verdicts_name_what_is_missing_and_the_remedy(write):
     report = inspect_bag(write(*robot()), image_slop_ms=20.0)
     rear = (
         "camera rear is left out: the bag has no message on /rear/camera_info, the camera model of "
-        "/rear/image_raw; record it, or give the calibration by --with calibration=FILE"
+        "/rear/image_raw; record it, or "
     )
-    assert remarks(report.node) == [rear]
+    assert remarks(report.node) == [
+        f"{rear}let the robot publish image, camera_info and TF as the node needs them"
+    ]
     missing, few, pause = remarks(report.training)
-    assert missing == rear
+    assert missing == f"{rear}give what is missing by --with calibration=FILE"
     assert few.startswith("camera front has an image for 80% of the scans")
     assert pause.startswith("/points pauses for 0.60 s, at 4.4 Hz on average")
     assert "-r '~/input/front/image:=/front/image_raw'" in report.node_command
