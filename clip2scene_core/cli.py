@@ -19,8 +19,16 @@ from clip2scene_core import config as configuration
 from clip2scene_core.config import InferenceConfig, RunConfig
 from clip2scene_core.data.bag_writer import ImageFormat, write_bag
 from clip2scene_core.data.new_bag import BagFormat
-from clip2scene_core.errors import Clip2SceneError, DataError, MissingExtraError
-from clip2scene_core.terminal import console, print_demo, print_iou, print_wrote, progress, stages
+from clip2scene_core.errors import Clip2SceneError, ConfigError, DataError, MissingExtraError
+from clip2scene_core.terminal import (
+    console,
+    print_demo,
+    print_iou,
+    print_report,
+    print_wrote,
+    progress,
+    stages,
+)
 from clip2scene_core.writing import whole_file
 
 
@@ -145,8 +153,37 @@ def convert(
 
 
 @app.command()
-def inspect(kind: SourceKind, root: Root, options: With = None) -> None:
-    """Shows what a recording holds."""
+def inspect(
+    what: Annotated[str, typer.Argument(metavar="BAG|KIND", help="a bag, or the kind of another recording")],
+    root: Annotated[Path | None, typer.Argument(help="folder of the recording, after its kind")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="file for the report on a bag")] = None,
+    options: With = None,
+) -> None:
+    """Shows what a recording holds; of a bag, what it is good for and what it lacks, too."""
+    if root is None or what == "rosbag":
+        _inspect_bag(Path(what) if root is None else root, json_file, options)
+    elif json_file is None:
+        _inspect_frames(what, root, options)
+    else:
+        raise ConfigError(f"--json is for bags; `clip2scene convert {what} {root} BAG` makes one")
+
+
+def _inspect_bag(bag: Path, json_file: Path | None, options: list[str] | None) -> None:
+    from clip2scene_core.data.inspection import inspect_bag
+    from clip2scene_core.data.open import parse_options
+
+    if not bag.exists():
+        raise DataError(f"{bag} does not exist; it has to be a bag, or a kind and a folder, see --help")
+    settings = parse_options("rosbag", bag, options or ())
+    with progress("motion by KISS-ICP", at_once=False) as told:
+        report = inspect_bag(bag, told, **settings)
+    print_report(report)
+    if json_file is not None:
+        _write_json(json_file, report.to_dict())
+        print_wrote(str(json_file))
+
+
+def _inspect_frames(kind: str, root: Path, options: list[str] | None) -> None:
     source = _open(kind, root, 0, options)
     frame = source[0]
     table = Table(show_header=False, box=None)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 from rich.text import Text
+from rich.tree import Tree
+
+from clip2scene_core.data.bag_report import (
+    BagReport,
+    CameraReport,
+    Finding,
+    LidarReport,
+    LinkReport,
+    TopicReport,
+)
 
 console = Console(highlight=False, markup=False, emoji=False)
 
@@ -95,6 +106,35 @@ def print_iou(figures: dict[str, Any], *, title: str) -> None:
     )
 
 
+def print_report(report: BagReport) -> None:
+    """What is known of a bag: facts, then what it is good for."""
+    scans = f", {report.motion.scans_usable} usable scans of {report.points_topic}" if report.motion else ""
+    console.print(f"{report.path}: {len(report.topics)} topics{scans}", style="bold", soft_wrap=True)
+    _print_table(
+        ("topic", "type", ">messages", ">Hz", ">gap s", ">delay ms", "frame"),
+        [_topic_row(topic) for topic in report.topics],
+    )
+    _print_tf(report.tf)
+    _print_table(
+        ("LiDAR", ">points a scan", "intensity", "ring", "time of points", "remark"),
+        [_lidar_row(lidar, main=lidar.topic == report.points_topic) for lidar in report.lidars],
+    )
+    _print_table(
+        ("camera", "images", ">size", "CameraInfo", ">scans with image", ">points seen"),
+        [_camera_row(camera) for camera in report.cameras],
+    )
+    verdicts = [*report.node, *report.training]
+    _print_findings("For the node `segment`", report.node)
+    if report.node_command:
+        console.print(f"  start it with\n    {report.node_command}", soft_wrap=True)
+    _print_findings("For training", report.training)
+    if report.labels:
+        console.print(f"\nlabels in the clouds: {report.labels}")
+    for note in report.notes:
+        if not any(note in finding.text for finding in verdicts):
+            console.print(Padding(f"note: {note}", (0, 0, 0, 2)))
+
+
 def stages(stage_ms: dict[str, float]) -> str:
     """One line: the time a scan takes, and how much of it each stage."""
     total = sum(stage_ms.values())
@@ -107,6 +147,87 @@ def stages(stage_ms: dict[str, float]) -> str:
 def print_wrote(what: str) -> None:
     """Without line breaks, so that a path can be copied."""
     console.print(f"wrote {what}", soft_wrap=True)
+
+
+def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Nothing without rows; columns with `>` are numbers, others as wide as their texts if possible."""
+    if not rows:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name, *texts in zip(columns, *rows, strict=True):
+        if name.startswith(">"):
+            table.add_column(name[1:], justify="right")
+        else:
+            table.add_column(name, overflow="fold", min_width=min(max(map(len, texts)), 36))
+    for row in rows:
+        table.add_row(*row)
+    console.print()
+    console.print(table)
+
+
+def _topic_row(topic: TopicReport) -> tuple[str, ...]:
+    ahead_ms = topic.header_minus_recorded_ms
+    return (
+        topic.name,
+        topic.type.rpartition("/")[2],
+        f"{topic.messages:,}",
+        f"{topic.rate_hz:.1f}" if topic.rate_hz else "-",
+        f"{topic.longest_gap_s:.2f}" if topic.messages > 1 else "-",
+        "-" if ahead_ms is None else f"{0.0 - ahead_ms:,.0f}",
+        ", ".join(topic.frame_ids) or "-",
+    )
+
+
+def _lidar_row(lidar: LidarReport, *, main: bool) -> tuple[str, ...]:
+    has = ["yes" if known else "no" for known in (lidar.intensity, lidar.ring, lidar.point_times)]
+    remark = "; ".join([*(["main"] if main else []), *lidar.notes])
+    return (lidar.topic, f"{lidar.points_per_scan:,.0f}", *has, remark)
+
+
+def _camera_row(camera: CameraReport) -> tuple[str, ...]:
+    return (
+        camera.name,
+        camera.topic,
+        f"{camera.width} x {camera.height}" if camera.width else "-",
+        camera.model or camera.camera_info,
+        "left out" if camera.problem else _whole_percent(camera.scans_with_image),
+        _whole_percent(camera.points_seen),
+    )
+
+
+def _print_tf(links: Sequence[LinkReport]) -> None:
+    """One tree for each root; frames in a loop have none and stand on their own."""
+    children: dict[str, list[LinkReport]] = {}
+    for link in links:
+        children.setdefault(link.parent, []).append(link)
+    roots = sorted(children.keys() - {link.child for link in links}) or sorted(children)[:1]
+    console.print("\nTF" if links else "\nTF: none", style="bold")
+    for root in roots:
+        tree = Tree(root)
+        _grow(tree, root, children, (root,))
+        console.print(tree)
+
+
+def _grow(tree: Tree, frame: str, children: Mapping[str, list[LinkReport]], above: tuple[str, ...]) -> None:
+    for link in children.get(frame, ()):
+        how = "static" if link.static else f"{link.rate_hz:.1f} Hz over {link.span_s:.1f} s"
+        again = link.child in above
+        branch = tree.add(f"{link.child}  ({how}{', A LOOP' if again else ''})")
+        if not again:
+            _grow(branch, link.child, children, (*above, link.child))
+
+
+def _print_findings(title: str, findings: Sequence[Finding]) -> None:
+    console.print(f"\n{title}", style="bold")
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+    for finding in findings:
+        mark = Text("ok", style="green") if finding.fine else Text("!!", style="yellow")
+        table.add_row(" ", mark, finding.text)
+    console.print(table)
+
+
+def _whole_percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
 
 
 def _percent(share: float | None) -> str:

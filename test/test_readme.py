@@ -141,7 +141,7 @@ def test_the_readme_shows_the_commands():
 
 
 def test_recordings_are_those_that_can_be_opened():
-    for line in commands_in(ROOT / "README.md", "clip2scene (inspect|label|convert|evaluate|finetune)"):
+    for line in commands_in(ROOT / "README.md", "clip2scene (label|convert|evaluate|finetune)"):
         assert shlex.split(line)[2] in {*SOURCES, "simulated"}, line
     (sentence,) = re.findall(r"^Recordings: (.*?)\. ", README, re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"`([^`]+)`", sentence)) == {*SOURCES, "simulated"}

@@ -63,6 +63,8 @@ class CameraFinder:
         self._by_name = {self._names[topic]: index.images[topic] for topic in reversed(self._names)}
         self.notes: list[str] = []
         """What a user should know of the cameras found so far."""
+        self.refused: dict[str, str] = {}
+        """By image topic, why a camera is left out."""
 
     def find(self, wanted: Sequence[str] | None) -> tuple[BagCamera, ...]:
         """The cameras with these names or image topics; None finds all that are usable, notes tell of others.
@@ -92,6 +94,7 @@ class CameraFinder:
             return self._camera(name, self._by_name[name])
         except (CalibrationError, DataError) as error:
             self.notes.append(f"camera {name} is left out: {error}")
+            self.refused[self._by_name[name].topic] = str(error)
             return None
 
     def _camera(self, name: str, images: Stream) -> BagCamera:

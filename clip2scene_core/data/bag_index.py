@@ -136,6 +136,14 @@ def index_bag(
     )
 
 
+def topics_and_tf(bag: BagReader) -> tuple[dict[str, TopicTimes], TfTree]:
+    """All topics that have a message, and TF as recorded: of any bag, even one without clouds."""
+    found = _Found(bag, [], [])
+    found.read(bag.types)
+    settled = _Settled(found.tracks())
+    return found.topics(), TfTree([*found.static(settled.end_ns), *settled.transforms()])
+
+
 class _Found:
     """What one pass over a bag finds."""
 
@@ -152,8 +160,8 @@ class _Found:
         self._static: list[tuple[int, StampedTransform]] = []
         self.first: dict[str, Any] = {}
         """The first message of topics of which no more is needed; None where all are damaged."""
-        self.frames: dict[str, str] = {}
-        """The frame of each stream's first message."""
+        self.frames: dict[str, dict[str, None]] = {}
+        """The frames in the headers of each topic, that of the first message first."""
         self.points: Counter[str] = Counter()
         """Of all messages of each stream of clouds."""
 
@@ -168,8 +176,8 @@ class _Found:
                 if header is None:
                     continue
                 stamp_ns = header.stamp_ns
+                self.frames.setdefault(topic, {})[header.frame_id] = None
                 if topic in self._streams:
-                    self.frames.setdefault(topic, header.frame_id)
                     self.points[topic] += header.points if self._bag.types[topic] == CLOUD else 0
             if topic in self._transforms:
                 stamp_ns = self._add_transforms(recorded)
@@ -195,7 +203,7 @@ class _Found:
 
     def topics(self) -> dict[str, TopicTimes]:
         return {
-            topic: TopicTimes.of(messages.track(), self._bag.types[topic])
+            topic: TopicTimes.of(messages.track(), self._bag.types[topic], self.frames.get(topic, ()))
             for topic, messages in sorted(self._messages.items())
         }
 
@@ -293,7 +301,7 @@ def _stream(track: Track[Position], found: _Found) -> Stream:
     columns = track.stamps_ns.tolist(), track.logged_ns.tolist(), track.items
     return Stream(
         topic=track.topic,
-        frame_id=found.frames[track.topic],
+        frame_id=next(iter(found.frames[track.topic])),
         points=found.points[track.topic],
         entries=[Entry(*values) for values in zip(*columns, strict=True)],
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -178,6 +178,8 @@ class TopicTimes:
     """Between a stamp and the next one."""
     lead_ns: int | None
     """Median of header minus time of recording; None where the type has no header."""
+    frame_ids: tuple[str, ...]
+    """All of its headers, sorted."""
 
     @property
     def rate_hz(self) -> float:
@@ -186,7 +188,7 @@ class TopicTimes:
         return 0.0 if not duration_ns else (self.count - 1) * 1e9 / duration_ns
 
     @classmethod
-    def of(cls, track: Track[Any], message_type: str) -> TopicTimes:
+    def of(cls, track: Track[Any], message_type: str, frame_ids: Iterable[str]) -> TopicTimes:
         """Of at least one message."""
         stamped = bool(track.stamps_ns.any())
         times_ns = np.sort(track.stamps_ns[track.stamps_ns != 0] if stamped else track.logged_ns)
@@ -197,6 +199,7 @@ class TopicTimes:
             last_ns=int(times_ns[-1]),
             largest_gap_ns=int(np.diff(times_ns).max(initial=0)),
             lead_ns=track.lead_ns if stamped else None,
+            frame_ids=tuple(sorted(frame_ids)),
         )
 
 

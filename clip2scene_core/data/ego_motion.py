@@ -39,6 +39,13 @@ class EgoMotion:
     """The world."""
     coverage_ns: tuple[int, int]
     """First and last time at which the pose is known; EVER where it is always the same."""
+    whence: str
+    """tf, the topic, kiss-icp or none, as `find` understands it."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether the recording tells how the LiDAR moves, which poses of a standing robot do too."""
+        return len(self.world_from_lidar.stamps_ns) > 1
 
 
 class MotionFinder:
@@ -74,7 +81,7 @@ class MotionFinder:
             return self._of_scans("as asked for", wanted=True)
         if wanted == "none":
             self.notes.append("as asked for, all scans have the same pose")
-            return self._at_rest(Trajectory.standing(SE3.identity()), EVER)
+            return self._at_rest(Trajectory.standing(SE3.identity()), EVER, "none")
         if wanted.startswith("/"):
             motion = self._of_topic(wanted)
             doubt = self._doubt(wanted, motion)
@@ -123,22 +130,26 @@ class MotionFinder:
             world_from_lidar=self._tf.trajectory(self._fixed_frame, self._lidar),
             fixed_frame=self._fixed_frame,
             coverage_ns=coverage_ns,
+            whence="tf",
         )
 
     def _of_scans(self, because: str, *, wanted: bool) -> EgoMotion:
         motion, note = self._from_scans(because=because, wanted=wanted)
         self.notes.append(note)
         moves = len(motion.stamps_ns) > 1
-        return self._at_rest(motion, (motion.first_ns, motion.last_ns) if moves else EVER)
+        return self._at_rest(motion, (motion.first_ns, motion.last_ns) if moves else EVER, "kiss-icp")
 
-    def _at_rest(self, first_from_lidar: Trajectory, coverage_ns: tuple[int, int]) -> EgoMotion:
+    def _at_rest(self, first_from_lidar: Trajectory, coverage_ns: tuple[int, int], whence: str) -> EgoMotion:
         """Motion since the first scan, when the world was the frame of TF that the LiDAR is fixed to."""
         fixed = self._fixed_frame
         if self._tf.coverage(fixed, self._lidar) != EVER:
             fixed = self._lidar
         mounting = Trajectory.standing(self._tf.lookup(fixed, self._lidar, 0))
         return EgoMotion(
-            world_from_lidar=mounting @ first_from_lidar, fixed_frame=fixed, coverage_ns=coverage_ns
+            world_from_lidar=mounting @ first_from_lidar,
+            fixed_frame=fixed,
+            coverage_ns=coverage_ns,
+            whence=whence,
         )
 
     def _of_topic(self, topic: str) -> EgoMotion:
@@ -159,6 +170,7 @@ class MotionFinder:
             world_from_lidar=world_from_lidar,
             fixed_frame=world,
             coverage_ns=(max(first for first, _ in known), min(last for _, last in known)),
+            whence=topic,
         )
 
     def _body_of(self, topic: str) -> str:

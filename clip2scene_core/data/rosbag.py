@@ -50,6 +50,7 @@ class RosbagSource:
         clock_offset_ms: Mapping[str, float] | None = None,
         align_clocks: bool = False,
         stretch: int = 0,
+        all_topics: bool = False,
         progress: Progress = silent,
     ) -> None:
         """`root` is the bag's folder, or one .mcap, .db3 or .bag file. The bag is read once, to index it.
@@ -67,45 +68,48 @@ class RosbagSource:
         scans before each are given with it. `definitions` is a .msg file, or a folder of them, for types
         that the bag does not define. `clock_offset_ms` by topic is added to the stamps of its headers;
         `align_clocks` does so for all topics whose clock is not that of the clouds. Of a bag in which time
-        goes back, one `stretch` is read, counted from 1; 0 takes the longest.
+        goes back, one `stretch` is read, counted from 1; 0 takes the longest. With `all_topics`, `contents`
+        tells of topics that no frame needs, too.
 
         Raises DataError where the bag lacks something, CalibrationError where a named camera or
         `fixed_frame` cannot be related to the LiDAR or a named camera is not calibrated.
         """
-        self._bag = BagReader(Path(root), definitions=definitions)
+        self.bag = BagReader(Path(root), definitions=definitions)
         self._sweeps = sweeps
         self._notes: list[str] = []
         topics = [topic.strip() for topic in (points_topic or "").split(",") if topic.strip()]
         contents = index_bag(
-            self._bag,
+            self.bag,
             points_topic=topics[0] if len(topics) == 1 else None,
             label_info_topic=label_info_topic,
             with_images=cameras is None or len(cameras) > 0,
             clock_offset_ms=clock_offset_ms,
             align_clocks=align_clocks,
             stretch=stretch,
+            all_topics=all_topics,
         )
-        self._notes += [*self._bag.notes, *contents.notes]
-        self._clock_notes = contents.clock_notes
+        self._notes += [*self.bag.notes, *contents.notes]
         if calibration:
             contents, notes = read_calibration(map(Path, calibration)).applied_to(contents)
             self._notes += notes
+        self.contents = contents
+        """Of the whole bag, as `calibration` has it."""
         self._tf = contents.tf
         self._scans, *others = self._choose_scans(contents.clouds, topics)
         from_scans = partial(motion_from_scans, self._scan, len(self), progress=progress)
         motion = MotionFinder(contents, self._scans, fixed_frame, from_scans)
-        self._motion = motion.find(ego_motion)
+        self.motion = motion.find(ego_motion)
         self._notes += motion.notes
         self._leave_out_scans_without_pose()
         self._lidars = LidarReader(
-            self._bag, [self._scans, *others], self._motion_of, deskew=deskew, slop_ms=lidar_slop_ms
+            self.bag, [self._scans, *others], self._motion_of, deskew=deskew, slop_ms=lidar_slop_ms
         )
         self.label_set = self._choose_label_set(contents.label_infos, truth_label_set)
-        finder = CameraFinder(
-            self._bag, contents, self._pose_known_ns, self._scans.stamps_ns(), image_slop_ms
-        )
-        self._cameras = finder.find(cameras)
-        self.camera_names = tuple(camera.name for camera in self._cameras)
+        finder = CameraFinder(self.bag, contents, self._pose_known_ns, self._scans.stamps_ns(), image_slop_ms)
+        self.cameras = finder.find(cameras)
+        self.refused_cameras = finder.refused
+        """Why a camera is left out, by image topic."""
+        self.camera_names = tuple(camera.name for camera in self.cameras)
         self.notes = (*self._notes, *self._lidars.notes, *finder.notes)
 
     @property
@@ -116,12 +120,12 @@ class RosbagSource:
     @property
     def image_topics(self) -> dict[str, str]:
         """The image topic of each camera."""
-        return {camera.name: camera.images.topic for camera in self._cameras}
+        return {camera.name: camera.images.topic for camera in self.cameras}
 
     @property
     def fixed_frame(self) -> str:
         """The frame in which poses are given."""
-        return self._motion.fixed_frame
+        return self.motion.fixed_frame
 
     def __len__(self) -> int:
         return len(self._scans.entries)
@@ -130,7 +134,7 @@ class RosbagSource:
         index = range(len(self))[index]
         earlier = range(index - 1, max(index - 1 - self._sweeps, -1), -1)
         scan, points = self._lidars.read(index)
-        seeing = [camera for camera in self._cameras if camera.nearest[index] >= 0]
+        seeing = [camera for camera in self.cameras if camera.nearest[index] >= 0]
         images = {camera.name: self._image(camera, camera.nearest[index]) for camera in seeing}
         return Frame(
             scan=scan,
@@ -151,22 +155,22 @@ class RosbagSource:
         base = "base_link" if "base_link" in self._tf.ancestors(lidar) else lidar
         if self._tf.coverage(base, lidar) != EVER:
             base = lidar
-        cameras = {c.frame_id: self._camera_pose(c, base, stamp_ns) for c in self._cameras}
+        cameras = {c.frame_id: self._camera_pose(c, base, stamp_ns) for c in self.cameras}
         return {lidar: self._tf.lookup(base, lidar, stamp_ns), **cameras}
 
     def _choose_scans(self, clouds: dict[str, Stream], wanted: Sequence[str]) -> list[Stream]:
         """Those that are wanted, else the one with most points."""
         if not clouds:
-            raise DataError(f"{self._bag.path} has no message on its PointCloud2 topics")
+            raise DataError(f"{self.bag.path} has no message on its PointCloud2 topics")
         if silent := [topic for topic in wanted if topic not in clouds]:
-            raise DataError(f"{self._bag.path} has no cloud on '{silent[0]}'; it has {', '.join(clouds)}")
+            raise DataError(f"{self.bag.path} has no cloud on '{silent[0]}'; it has {', '.join(clouds)}")
         if wanted:
             return [clouds[topic] for topic in dict.fromkeys(wanted)]
         most = max(stream.points for stream in clouds.values())
         candidates = [stream for stream in clouds.values() if stream.points == most]
         if len(candidates) > 1:
             raise DataError(
-                f"{self._bag.path} has several clouds with {most} points each: "
+                f"{self.bag.path} has several clouds with {most} points each: "
                 f"{', '.join(s.topic for s in candidates)}; choose one with points_topic=NAME, "
                 "or merge them with points_topic=NAME,NAME"
             )
@@ -175,22 +179,22 @@ class RosbagSource:
         return candidates
 
     def _leave_out_scans_without_pose(self) -> None:
-        first_ns, last_ns = self._motion.coverage_ns
+        first_ns, last_ns = self.motion.coverage_ns
         known = [entry for entry in self._scans.entries if first_ns <= entry.stamp_ns <= last_ns]
         total, self._scans.entries = len(self._scans.entries), known
         lidar, fixed = self._scans.frame_id, self.fixed_frame
         what = f"scans lie outside the time at which the pose of '{lidar}' in '{fixed}' is known"
-        reasons = "".join(f"; {note}" for note in self._clock_notes)
+        reasons = "".join(f"; {note}" for note in self.contents.clock_notes)
         if not known:
             raise CalibrationError(
-                f"{self._bag.path}: all {total} {what}; choose another fixed_frame or ego_motion{reasons}"
+                f"{self.bag.path}: all {total} {what}; choose another fixed_frame or ego_motion{reasons}"
             )
         if len(known) < total:
             self._notes.append(f"{total - len(known)} of {total} {what} and are left out")
 
     def _pose_known_ns(self, frame: str) -> tuple[int, int]:
         """First and last time at which the pose of a sensor in the fixed frame is known."""
-        known = self._motion.coverage_ns, self._tf.coverage(self._scans.frame_id, frame)
+        known = self.motion.coverage_ns, self._tf.coverage(self._scans.frame_id, frame)
         return max(first for first, _ in known), min(last for _, last in known)
 
     def _choose_label_set(self, infos: dict[str, Any], truth_label_set: str | None) -> LabelSet | None:
@@ -204,7 +208,7 @@ class RosbagSource:
             return LabelSet.named(truth_label_set)
         if len(infos) > 1:
             raise DataError(
-                f"{self._bag.path} has several LabelInfo topics: {', '.join(sorted(infos))}; "
+                f"{self.bag.path} has several LabelInfo topics: {', '.join(sorted(infos))}; "
                 "choose one with label_info_topic=NAME"
             )
         for topic, info in infos.items():
@@ -213,13 +217,13 @@ class RosbagSource:
         return None
 
     def _message(self, index: int) -> Any:
-        return self._bag.message(self._scans.topic, self._scans.entries[index])
+        return self.bag.message(self._scans.topic, self._scans.entries[index])
 
     def _motion_of(self, frame_id: str) -> Trajectory:
-        return self._motion.world_from_lidar @ self._tf.trajectory(self._scans.frame_id, frame_id)
+        return self.motion.world_from_lidar @ self._tf.trajectory(self._scans.frame_id, frame_id)
 
     def _pose(self, index: int) -> SE3:
-        return self._motion.world_from_lidar.pose(self._scans.entries[index].stamp_ns)
+        return self.motion.world_from_lidar.pose(self._scans.entries[index].stamp_ns)
 
     def _scan(self, index: int) -> LidarScan:
         """As recorded, with the stamp of the index: another than the header's where clocks are aligned."""
@@ -227,7 +231,7 @@ class RosbagSource:
         return replace(scan, stamp_ns=self._scans.entries[index].stamp_ns)
 
     def _world_from_camera(self, camera: BagCamera, stamp_ns: int) -> SE3:
-        world_from_lidar = self._motion.world_from_lidar.pose(stamp_ns)
+        world_from_lidar = self.motion.world_from_lidar.pose(stamp_ns)
         return world_from_lidar @ self._camera_pose(camera, self._scans.frame_id, stamp_ns)
 
     def _camera_pose(self, camera: BagCamera, frame: str, stamp_ns: int) -> SE3:
@@ -237,7 +241,7 @@ class RosbagSource:
 
     def _image(self, camera: BagCamera, index: int) -> CameraImage:
         topic, entry, model = camera.images.topic, camera.images.entries[index], camera.calibration.camera
-        rgb, encoded = read_pixels(self._bag, topic, entry)
+        rgb, encoded = read_pixels(self.bag, topic, entry)
         if rgb.shape[:2] != (model.height, model.width):
             raise DataError(
                 f"{topic}: the image has {rgb.shape[1]} x {rgb.shape[0]} pixels, "

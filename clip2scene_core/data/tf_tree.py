@@ -24,6 +24,15 @@ class StampedTransform(NamedTuple):
     static: bool
 
 
+class TfLink(NamedTuple):
+    """One edge of a TF tree, as it was recorded."""
+
+    parent: str
+    child: str
+    stamps_ns: tuple[int, ...]
+    """When `parent_from_child` is known, ascending; empty for a static transform."""
+
+
 class TfTree:
     """Looks up transforms between any two frames at a time; never changes."""
 
@@ -48,6 +57,16 @@ class TfTree:
         """Every frame of the tree, in alphabetical order."""
         parents = (parent for parents in self._parents.values() for parent in parents)
         return tuple(sorted({*self._parents, *parents}))
+
+    @property
+    def links(self) -> tuple[TfLink, ...]:
+        """Every parent and child, sorted; more than one parent of a child where the tree is broken."""
+        return tuple(
+            TfLink(parent, child, self._stamps_ns(parent, child))
+            for parent, child in sorted(
+                (p, child) for child, parents in self._parents.items() for p in parents
+            )
+        )
 
     def ancestors(self, frame: str) -> list[str]:
         """The frame, its parent, ... up to the root; only the frame itself where nothing is known of it.
@@ -108,6 +127,10 @@ class TfTree:
         children = {_plain(transform.child) for transform in new}
         known = [*self._static.values(), *(t for samples in self._moving.values() for t in samples)]
         return TfTree([*(t for t in known if _plain(t.child) not in children), *new])
+
+    def _stamps_ns(self, parent: str, child: str) -> tuple[int, ...]:
+        samples = self._moving.get(child, ())
+        return tuple(sorted(sample.stamp_ns for sample in samples if _plain(sample.parent) == parent))
 
     def _path(self, target: str, source: str) -> tuple[list[str], list[str]]:
         """Children on the way from `source` and from `target` up to their common ancestor."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from clip2scene_core import cli
 from clip2scene_core.config import RunConfig, load
 from clip2scene_core.data import open_source
 from clip2scene_core.data.bag_reader import BagReader
+from clip2scene_core.data.inspection import inspect_bag
 from clip2scene_core.data.new_bag import new_bag
 from clip2scene_core.inference import SemanticSegmenter
 from clip2scene_core.simulation import sweeps
@@ -146,15 +148,34 @@ class TestInspect:
         assert "note          as asked for, all scans have the same pose" in text
 
     def test_tells_predictions_from_truth(self, bag, labelled):
-        assert "ground truth  semantic_kitti" in run("inspect", "rosbag", bag).stdout
-        text = run("inspect", "rosbag", labelled[0] / "labelled").stdout
-        assert "predictions  street" in text and "ground truth  " not in text
+        text = run("inspect", bag).stdout
+        assert "labels in the clouds: semantic_kitti" in text and "predictions" not in text
+        text = " ".join(run("inspect", labelled[0] / "labelled").stdout.split())
+        assert "labels in the clouds: street" in text and "are predictions, not ground truth" in text
 
     def test_takes_options_of_the_recording(self, bag, kitti):
-        assert (
-            "frames        3" in run("inspect", "rosbag", bag, "--with", "points_topic=/lidar/points").stdout
-        )
+        text = run("inspect", "rosbag", bag, "--with", "points_topic=/lidar/points").stdout
+        assert "3 usable scans of /lidar/points" in text
         assert "has no sequence '8'" in error_of("inspect", "semantic-kitti", kitti, "--with", "sequences=8")
+
+    def test_a_bag_says_what_it_is_good_for(self, bag, tmp_path):
+        text = run("inspect", bag, "--json", tmp_path / "report.json").stdout
+        for line in (
+            r"/lidar/points +PointCloud2 +3 +10.0 +0.10 +0 +velodyne",
+            r"odom\n.── base_link +\(10.0 Hz over 0.2 s\)\n +.── velodyne +\(static\)",
+            r"ok TF says how 'velodyne' moves in 'odom'",
+            r"ros2 launch clip2scene_ros segment.launch.py points:=/lidar/points fixed_frame:=odom",
+            r"!! no camera images",
+        ):
+            assert re.search(line, text), f"{line} is not in\n{text}"
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert report == json.loads(json.dumps(inspect_bag(bag).to_dict()))
+        assert report["motion"]["scans_usable"] == 3
+
+    def test_a_kind_needs_a_folder_and_json_a_bag(self, kitti, tmp_path):
+        assert "nuscenes does not exist; it has to be a bag, or a kind" in error_of("inspect", "nuscenes")
+        error = error_of("inspect", "semantic-kitti", kitti, "--json", tmp_path / "x.json")
+        assert "--json is for bags" in error
 
     def test_a_bag_without_tf_says_so(self, copied):
         bag = copied({"/tf": [], "/tf_static": []})

@@ -1,0 +1,122 @@
+"""What is known of a bag: values that `clip2scene inspect` shows and writes as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicReport:
+    """One topic."""
+
+    name: str
+    type: str
+    messages: int
+    rate_hz: float = 0.0
+    """0 for fewer than two messages."""
+    longest_gap_s: float = 0.0
+    """Between a message and the next one."""
+    header_minus_recorded_ms: float | None = None
+    """Median; None where the headers have no time."""
+    frame_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkReport:
+    """One edge of the TF tree."""
+
+    parent: str
+    child: str
+    static: bool
+    rate_hz: float = 0.0
+    span_s: float = 0.0
+    """From the first to the last moving transform."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LidarReport:
+    """The clouds of one topic."""
+
+    topic: str
+    frame_id: str
+    points_per_scan: float
+    intensity: bool
+    ring: bool
+    point_times: bool
+    notes: tuple[str, ...] = ()
+    """What in the first cloud has no meaning, or why it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraReport:
+    """One camera."""
+
+    name: str
+    topic: str
+    """Of the images."""
+    info_topic: str
+    camera_info: str
+    """yes, no or uncalibrated."""
+    width: int | None = None
+    height: int | None = None
+    model: str | None = None
+    scans_with_image: float | None = None
+    """Share of the scans with an image near in time and with a known pose; None where it is left out."""
+    points_seen: float | None = None
+    """Share of the LiDAR's points that lie in the image, as far as a few frames tell."""
+    problem: str = ""
+    """Why it is left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MotionReport:
+    """How the LiDAR moves."""
+
+    whence: str
+    """tf, a topic, kiss-icp or none."""
+    fixed_frame: str
+    moves: bool
+    """Whether the recording tells how it moves."""
+    scans_recorded: int
+    scans_usable: int
+    """Those with a time of their own at which the pose is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of a verdict, with the remedy where something is missing."""
+
+    fine: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BagReport:
+    """Everything about one bag."""
+
+    path: str
+    topics: tuple[TopicReport, ...]
+    tf: tuple[LinkReport, ...]
+    points_topic: str | None = None
+    """Of the main LiDAR; None where the bag cannot be read as frames."""
+    lidars: tuple[LidarReport, ...] = ()
+    cameras: tuple[CameraReport, ...] = ()
+    points_seen: float | None = None
+    """Share of the LiDAR's points that lie in any image; None without images."""
+    motion: MotionReport | None = None
+    labels: str | None = None
+    """The label set of the labels in the clouds."""
+    refusal: str = ""
+    """Why the bag cannot be read as frames."""
+    clock_notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    node: tuple[Finding, ...] = ()
+    """What the node `segment` finds in the bag, and what it misses."""
+    node_command: str | None = None
+    """How to start it for this bag."""
+    training: tuple[Finding, ...] = ()
+    """What training finds in the bag, and what it misses."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
