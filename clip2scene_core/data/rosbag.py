@@ -93,7 +93,7 @@ class RosbagSource:
             contents, notes = read_calibration(map(Path, calibration)).applied_to(contents)
             self._notes += notes
         self.contents = contents
-        """Of the whole bag, as `calibration` has it."""
+        """Of the whole bag, as `calibration` has it; it stays in the process that opened the bag."""
         self._tf = contents.tf
         self._scans, *others = self._choose_scans(contents.clouds, topics)
         from_scans = partial(motion_from_scans, self._scan, len(self), progress=progress)
@@ -126,6 +126,9 @@ class RosbagSource:
     def fixed_frame(self) -> str:
         """The frame in which poses are given."""
         return self.motion.fixed_frame
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "contents"}
 
     def __len__(self) -> int:
         return len(self._scans.entries)
