@@ -111,7 +111,7 @@ def print_report(report: BagReport) -> None:
     scans = f", {report.motion.scans_usable} usable scans of {report.points_topic}" if report.motion else ""
     console.print(f"{report.path}: {len(report.topics)} topics{scans}", style="bold", soft_wrap=True)
     _print_table(
-        ("topic", "type", ">messages", ">Hz", ">gap s", ">delay ms", "frame"),
+        ("topic", "type", ">count", ">Hz", ">gap s", ">delay ms", "frame"),
         [_topic_row(topic) for topic in report.topics],
     )
     _print_tf(report.tf)
@@ -150,15 +150,16 @@ def print_wrote(what: str) -> None:
 
 
 def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Nothing without rows; columns with `>` are numbers, others as wide as their texts if possible."""
+    """Nothing without rows; columns with `>` are numbers, the first one is broken least."""
     if not rows:
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name, *texts in zip(columns, *rows, strict=True):
+    first = min(max(len(text) for text, *_ in [columns, *rows]), console.width // 3)
+    for number, name in enumerate(columns):
         if name.startswith(">"):
-            table.add_column(name[1:], justify="right")
+            table.add_column(name[1:], justify="right", overflow="fold")
         else:
-            table.add_column(name, overflow="fold", min_width=min(max(map(len, texts)), 36))
+            table.add_column(name, overflow="fold", width=None if number else first)
     for row in rows:
         table.add_row(*row)
     console.print()
