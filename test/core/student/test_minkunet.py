@@ -7,6 +7,7 @@ import importlib.util
 import pytest
 import torch
 from dense_unet import dense_down, dense_stem, dense_up, randomise_statistics
+from finite_differences import assert_gradient_is_a_difference
 from torch import Tensor
 
 from clip2scene_core.errors import ConfigError
@@ -111,28 +112,10 @@ def test_scans_of_a_batch_do_not_mix_even_in_training(surface) -> None:
 
 
 def test_gradient_of_every_parameter_equals_a_finite_difference(surface) -> None:
-    """Along a random direction of all parameters at once."""
     model = small("scan", variant=14).double()
     voxels = surface(edge=12)
     voxels = voxels.with_features(voxels.features.double())
-    generator = torch.Generator().manual_seed(3)
-    target = torch.randn(len(voxels.grid), 8, generator=generator, dtype=torch.float64)
-    parameters = list(model.parameters())
-    direction = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
-
-    def loss(step: float) -> Tensor:
-        with torch.no_grad():
-            for parameter, way in zip(parameters, direction, strict=True):
-                parameter += step * way
-        output = model(voxels)
-        return (output.semantic * target).mean() + (output.temporal * target).square().mean()
-
-    gradients = torch.autograd.grad(loss(0.0), parameters)
-    expected = sum((g * way).sum() for g, way in zip(gradients, direction, strict=True))
-    step = 1e-7
-    with torch.no_grad():
-        ahead, behind = loss(step), loss(-2 * step)
-    torch.testing.assert_close((ahead - behind) / (2 * step), expected, rtol=1e-4, atol=1e-6)
+    assert_gradient_is_a_difference(model, voxels, len(voxels.grid))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("spconv") is None, reason="spconv is not installed")
