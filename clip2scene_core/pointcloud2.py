@@ -35,6 +35,9 @@ DATATYPES: dict[int, np.dtype] = {
 }
 """sensor_msgs/PointField.datatype -> NumPy; 9 to 11 are PCL's and newer than ROS 2 Jazzy."""
 
+LARGEST_POINT = 1 << 20
+"""Bytes; descriptors of points have some thousands, NumPy takes no more than 2^31."""
+
 INTENSITY_NAMES = ("intensity", "i", "intensities", "reflectivity", "reflectance", "remission", "signal")
 RING_NAMES = ("ring", "channel", "line", "laser_id", "beam", "row")
 """Names that drivers give these columns, best first; compared in lower case."""
@@ -156,6 +159,10 @@ def _layout_of(message: PointCloud2, topic: str) -> _Layout:
 @lru_cache(maxsize=64)  # all clouds of a driver have the same
 def _layout(fields: tuple[Field, ...], point_step: int, big_endian: bool, topic: str) -> _Layout:
     """Raises DataError where the fields cannot be those of a cloud."""
+    if point_step > LARGEST_POINT:
+        raise DataError(
+            f"{topic}: point_step {point_step} is more than the {LARGEST_POINT} bytes of any point"
+        )
     columns = _columns(fields, point_step, big_endian, topic)
     dtype = np.dtype(
         {

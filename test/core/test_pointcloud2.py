@@ -336,6 +336,7 @@ def broken(change):
         (lambda c: setattr(c, "height", 3), ["truncated", "3 x 3"]),
         (lambda c: setattr(c, "width", 4), ["row_step 48", "width 4"]),
         (lambda c: setattr(c, "point_step", 15), ["intensity", "16", "point_step 15"]),
+        (lambda c: setattr(c, "point_step", 2**31), ["point_step 2147483648", "more than"]),
         (lambda c: c.fields.append(Field("odd", 0, 42, 1)), ["odd", "unknown datatype 42"]),
         (lambda c: c.fields.__setitem__(0, Field("x", 0, FLOAT32, 2)), ["'x'", "count 1"]),
     ],
