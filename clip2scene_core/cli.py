@@ -24,6 +24,7 @@ from clip2scene_core.terminal import (
     console,
     print_demo,
     print_iou,
+    print_notes,
     print_report,
     print_wrote,
     progress,
@@ -184,7 +185,7 @@ def _inspect_bag(bag: Path, json_file: Path | None, options: list[str] | None) -
 
 
 def _inspect_frames(kind: str, root: Path, options: list[str] | None) -> None:
-    source = _open(kind, root, 0, options)
+    source = _open(kind, root, 0, options, tell_notes=False)
     frame = source[0]
     table = Table(show_header=False, box=None)
     table.add_row("frames", str(len(source)))
@@ -319,7 +320,7 @@ def evaluate(
         print_wrote(str(json_file))
 
 
-def _open(kind: str, root: Path, frames: int, options: list[str] | None) -> Any:
+def _open(kind: str, root: Path, frames: int, options: list[str] | None, *, tell_notes: bool = True) -> Any:
     from clip2scene_core.data import open_source
     from clip2scene_core.data.open import parse_options
     from clip2scene_core.data.source import FirstFrames
@@ -329,6 +330,8 @@ def _open(kind: str, root: Path, frames: int, options: list[str] | None) -> Any:
         source = open_source(kind, root, report, **settings)
     if not len(source):
         raise DataError(f"{kind} recording {root} has no frames")
+    if tell_notes:
+        print_notes(source.notes)
     return FirstFrames(source, frames) if 0 < frames < len(source) else source
 
 

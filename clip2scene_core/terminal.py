@@ -144,6 +144,12 @@ def stages(stage_ms: dict[str, float]) -> str:
     return f"{total:.0f} ms a scan: {parts}"
 
 
+def print_notes(notes: Sequence[str]) -> None:
+    """What a user should know of a recording, a line each."""
+    for note in notes:
+        console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
+
+
 def print_wrote(what: str) -> None:
     """Without line breaks, so that a path can be copied."""
     console.print(f"wrote {what}", soft_wrap=True)

@@ -202,6 +202,10 @@ class TestConvert:
         assert len(open_source("rosbag", out)) == 2
         assert f"wrote {out}\n" in text, "on one line, however long, and to the letter"
 
+    def test_what_a_user_should_know_of_the_recording_is_told(self, labelled, tmp_path):
+        text = run("convert", "rosbag", labelled[0] / "labelled", tmp_path / "again").stdout
+        assert "note: the labels of /lidar/points are predictions, not ground truth\n" in text
+
     def test_a_bag_is_replaced_only_when_asked(self, bag, kitti, tmp_path):
         out = tmp_path / "bag"
         run("convert", "rosbag", bag, out, "--frames", 1)
@@ -239,7 +243,7 @@ class TestConvert:
         for index in range(SCANS):
             np.testing.assert_array_equal(again[index].scan.xyz, source[index].scan.xyz)
             np.testing.assert_array_equal(again[index].labels.class_id, source[index].labels.class_id)
-        assert "ground truth  semantic_kitti" in run("inspect", "rosbag", out).stdout
+        assert "labels in the clouds: semantic_kitti" in run("inspect", out).stdout
 
     def test_a_bag_of_ros_1_needs_its_suffix(self, bag, tmp_path):
         error = error_of("convert", "rosbag", bag, tmp_path / "b", "--format", "ros1")
