@@ -134,7 +134,7 @@ def _structured(message: PointCloud2, dtype: np.dtype, topic: str) -> np.ndarray
             f"{topic}: {what} holds {len(data)} bytes, but {height} x {width} points of {step} bytes "
             f"with row_step {message.row_step} take {needed}"
         )
-    rows = np.ndarray((height, width), dtype, data, strides=(row_step, step))
+    rows: np.ndarray = np.ndarray((height, width), dtype, data, strides=(row_step, step))
     return np.ascontiguousarray(rows).reshape(-1)
 
 
@@ -231,7 +231,7 @@ def _xyz(points: np.ndarray, layout: _Layout) -> np.ndarray:
     if layout.xyz is not None and count:
         first, apart = layout.xyz
         strides = points.itemsize, apart
-        xyz = np.ndarray((count, 3), np.float32, points.view(np.uint8), first, strides)
+        xyz: np.ndarray = np.ndarray((count, 3), np.float32, points.view(np.uint8), first, strides)
     else:
         xyz = np.empty((count, 3), np.float32)
         for column, name in enumerate("xyz"):
@@ -324,8 +324,8 @@ def fields_of(dtype: np.dtype) -> tuple[Field, ...]:
 
 def pack_rgb(rgb: np.ndarray) -> np.ndarray:
     """(N,) float32 whose bits are 0x00RRGGBB, as RViz and PCL expect, from (N, 3) uint8."""
-    r, g, b = rgb.astype(np.uint32).T
-    return (r << 16 | g << 8 | b).view(np.float32)
+    wide = rgb.astype(np.uint32)
+    return (wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]).view(np.float32)
 
 
 def points_of(scan: LidarScan) -> np.ndarray:

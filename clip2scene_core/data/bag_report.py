@@ -119,4 +119,5 @@ class BagReport:
     """What training finds in the bag, and what it misses."""
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
         return asdict(self)

@@ -260,7 +260,7 @@ def _numbers(content: dict[str, Any], key: str, counts: Sequence[int], where: st
     """Numbers, also in rows, as (count,) float64."""
     value = content.get(key)
     try:
-        numbers = np.array(value, np.float64).reshape(-1)
+        numbers: np.ndarray = np.array(value, np.float64).reshape(-1)
     except (TypeError, ValueError):
         numbers = np.array([np.nan])
     if len(numbers) not in counts or not np.isfinite(numbers).all():
