@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from message_filters.simple_filter import SimpleFilter
+from message_filters.simple_filter import OneInputFilter, SimpleFilter
 
 
-class Chain(SimpleFilter):
+class Chain(OneInputFilter):
     """A filter made of filters: input goes to the first, output comes from the last.
 
     Without filters it passes messages on. Every filter needs a method `add`.
     """
 
     def __init__(self, message_filter: SimpleFilter | None = None) -> None:
-        super().__init__()
-        self.incoming_connection: int | None = None
         self._filters: list[SimpleFilter] = []
         self._output = -1  # number of the last filter's connection to the output
-        if message_filter is not None:
-            self.connectInput(message_filter)
-
-    def connectInput(self, message_filter: SimpleFilter) -> None:
-        """Take the output of `message_filter` as input; RuntimeError the second time."""
-        if self.incoming_connection is not None:
-            raise RuntimeError("Already connected")
-        self.incoming_connection = message_filter.registerCallback(self.add)
+        super().__init__(message_filter)
 
     def addFilter(self, message_filter: Any) -> int:
         """Append a filter; returns its index."""

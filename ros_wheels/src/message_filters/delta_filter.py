@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import Any
 
-from message_filters.simple_filter import SimpleFilter
+from message_filters.simple_filter import OneInputFilter, SimpleFilter
 
 FieldGetter = Callable[[Any], Any]
 
@@ -64,23 +64,14 @@ class DeltaCompare(CachedComparisonHandler):
         return bool(field_a != field_b)
 
 
-class ComparisonFilter(SimpleFilter):
+class ComparisonFilter(OneInputFilter):
     """Passes on the messages that `comparison_handler` finds fit."""
 
     def __init__(
         self, comparison_handler: ComparisonHandler, message_filter: SimpleFilter | None = None
     ) -> None:
-        super().__init__()
         self._comparison_handler = comparison_handler
-        self.incoming_connection: int | None = None
-        if message_filter is not None:
-            self.connectInput(message_filter)
-
-    def connectInput(self, message_filter: SimpleFilter) -> None:
-        """Take the output of `message_filter` as input; RuntimeError the second time."""
-        if self.incoming_connection is not None:
-            raise RuntimeError("Already connected")
-        self.incoming_connection = message_filter.registerCallback(self.add)
+        super().__init__(message_filter)
 
     def add(self, message: Any) -> None:
         """Pass on `message` where it fits."""

@@ -28,3 +28,23 @@ class SimpleFilter:
         """Hand messages to every registered callback, in the order of registration."""
         for callback, args in list(self.callbacks.values()):
             callback(*msg, *args)
+
+
+class OneInputFilter(SimpleFilter):
+    """A filter that takes the output of one other; subclasses define `add`."""
+
+    def __init__(self, message_filter: SimpleFilter | None = None) -> None:
+        super().__init__()
+        self.incoming_connection: int | None = None
+        if message_filter is not None:
+            self.connectInput(message_filter)
+
+    def connectInput(self, message_filter: SimpleFilter) -> None:
+        """Take the output of `message_filter` as input; RuntimeError the second time."""
+        if self.incoming_connection is not None:
+            raise RuntimeError("Already connected")
+        self.incoming_connection = message_filter.registerCallback(self.add)
+
+    def add(self, message: Any) -> None:
+        """Take a message."""
+        raise NotImplementedError
