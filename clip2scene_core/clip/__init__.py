@@ -1,1 +1,1 @@
-"""The teacher: CLIP, which knows words and images, as a source of features for every patch of an image."""
+"""The frozen teacher: CLIP's image encoder made dense, and its text encoder."""
