@@ -282,7 +282,7 @@ def _load_weights(model: nn.Module, file: Path) -> None:
             weights[name] = got = got.reshape(want.shape)  # the temperature is a number or a list of one
         if want is None or got is None or want.shape != got.shape:
             raise CheckpointError(
-                f"weights {file}: {name} expected {_shape(want)}, got {_shape(got)}; name the model they are of"
+                f"weights {file}: {name} expected {_shape(want)}, got {_shape(got)}; choose their model"
             )
         if not got.isfinite().all():
             raise CheckpointError(f"weights {file}: {name} expected finite numbers, got NaN or infinity")

@@ -39,7 +39,7 @@ ROS = {
     "tf2_py",
     "tf2_ros",
 }
-HEAVY = {"kiss_icp", "lightning", "nuscenes", "open_clip", "rerun", "spconv"}
+HEAVY = {"huggingface_hub", "kiss_icp", "lightning", "nuscenes", "open_clip", "rerun", "spconv", "timm"}
 
 
 class Import(NamedTuple):
