@@ -35,9 +35,13 @@ def test_the_next_one_may_write_whatever_ended_the_first(tmp_path, error):
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path):
     if not (child := os.fork()):
-        with only_writer(tmp_path):
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
+        try:
+            with only_writer(tmp_path):
+                os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    assert (tmp_path / ".lock").read_text() == str(child)
     with only_writer(tmp_path):
         pass
 
