@@ -176,10 +176,9 @@ def _weights(patches: int, pixels: int, covered: float, device: torch.device) ->
 
 def _decided(probability: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The most probable class, its probability, margin and certainty; classes are dimension 1."""
-    best = probability.topk(min(2, probability.shape[1]), dim=1)
-    first = best.values[:, 0]
-    second = best.values[:, 1] if probability.shape[1] > 1 else torch.zeros_like(first)
-    return best.indices[:, 0], first, first - second, _certainty(probability)
+    best, index = probability.max(dim=1)
+    second = probability.scatter(1, index[:, None], 0).amax(dim=1)
+    return index, best, best - second, _certainty(probability)
 
 
 def _certainty(probability: Tensor) -> Tensor:

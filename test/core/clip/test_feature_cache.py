@@ -203,6 +203,11 @@ def test_after_kills_at_any_point_the_cache_is_that_of_one_pass(whole, tmp_path,
     assert content(tmp_path) == content(whole)
 
 
+def test_the_order_of_the_cameras_does_not_matter(whole, tmp_path):
+    fill(tmp_path, lambda images: dict(reversed(teacher(images).items())))
+    assert content(tmp_path) == content(whole)
+
+
 def test_an_interruption_keeps_the_shards_that_are_done(whole, tmp_path):
     def interrupted(images):
         if images["front"].stamp_ns == 4:
