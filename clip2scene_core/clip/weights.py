@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import logging
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -322,7 +323,9 @@ def _is_torchscript(file: Path) -> bool:
 
 def _read_openai(file: Path) -> dict[str, Tensor]:
     """OpenAI published TorchScript archives, which hold three numbers beside the weights."""
-    weights = torch.jit.load(file, map_location="cpu").state_dict()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PyTorch advises whoever writes such files
+        weights = torch.jit.load(file, map_location="cpu").state_dict()
     return {
         name: tensor
         for name, tensor in weights.items()

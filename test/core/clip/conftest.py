@@ -24,7 +24,13 @@ CONFIGS = {
     "Tiny-average": {"vision_cfg": VISION | {"pool_type": "avg", "no_ln_pre": True, "ls_init_value": 0.5}},
     "Tiny-CLIPA": {"vision_cfg": VISION | {"pool_type": "avg", "final_ln_after_pool": True}},
     "Tiny-CoCa": {"vision_cfg": VISION | {"attentional_pool": True, "attn_pooler_heads": 3}},
-    "Tiny-SigLIP": {"vision_cfg": SIGLIP, "custom_text": True, "init_logit_bias": -10, "embed_dim": 32},
+    "Tiny-SigLIP": {
+        "embed_dim": 32,
+        "vision_cfg": SIGLIP,
+        "text_cfg": TEXT | {"hf_tokenizer_name": "someone/siglip"},
+        "custom_text": True,
+        "init_logit_bias": -10,
+    },
     "Tiny-timm": {
         "vision_cfg": {
             "image_size": 32,
@@ -34,6 +40,8 @@ CONFIGS = {
         }
     },
 }
+FULL_SIZE = ["ViT-B-16", "ViT-L-14", "ViT-B-16-SigLIP", "ViT-B-32-SigLIP2-256"]
+"""Models of open_clip that tests look through; to them, `-small-text` is one with the text encoder above."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,7 +63,13 @@ def tiny_models(tmp_path_factory) -> None:
         return model
 
     folder = tmp_path_factory.mktemp("model_configs")
-    for name, config in CONFIGS.items():
+    full = {
+        f"{name}-small-text": {
+            key: open_clip.get_model_config(name)[key] for key in ("embed_dim", "vision_cfg")
+        }
+        for name in FULL_SIZE
+    }
+    for name, config in (CONFIGS | full).items():
         (folder / f"{name}.json").write_text(json.dumps({"embed_dim": 24, "text_cfg": TEXT} | config))
     open_clip.add_model_config(folder)
 
