@@ -13,7 +13,7 @@ MANIFEST = ElementTree.parse("package.xml")
 
 EXTRAS = {
     "ros": ["ros-jazzy-common-interfaces", "ros-jazzy-rclpy[fastrtps]"],
-    "clip": ["open_clip_torch", "torchvision"],
+    "clip": ["open_clip_torch", "torchvision", "transformers"],
     "train": ["lightning"],
     "motion": ["kiss-icp"],
     "nuscenes": ["nuscenes-devkit"],
@@ -26,11 +26,14 @@ EXTRAS = {
         "lightning",
         "mcap",
         "mypy",
+        "open_clip_torch",
         "opencv-python-headless",
         "pytest",
         "pytest-timeout",
         "ruff",
         "spconv; python_version < '3.14'",
+        "torchvision",
+        "transformers",
         "types-PyYAML",
         # What nuscenes-devkit imports; it is installed without its own pins, which exclude NumPy 2.
         "cachetools",

@@ -1,7 +1,7 @@
-"""The values that travel through the project: scans, images, frames, labels.
+"""The values that travel through the project: scans, images, frames, pairs, labels.
 
-Shapes: N points, K sweeps, H x W pixels. Rows are identity: nothing removes or reorders the rows of a
-scan; filters return an index.
+Shapes: N points, M pairs, K sweeps, H x W pixels. Rows are identity: nothing removes or reorders the rows
+of a scan; filters return an index.
 """
 
 from __future__ import annotations
@@ -95,3 +95,17 @@ class Frame:
     def camera_from_lidar(self, camera: str) -> SE3:
         """The full chain lidar(t_lidar) -> world -> camera(t_camera), so ego motion is accounted for."""
         return self.world_from_camera[camera].inverse() @ self.world_from_lidar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PointPixelPairs:
+    """The points of one scan that one camera sees, and where; see pairing."""
+
+    row: np.ndarray
+    """(M,) int64, ascending: rows of the scan."""
+    pixel: np.ndarray
+    """(M, 2) float32, (column, row) in the image, centres are whole numbers; all lie in the image."""
+    depth_m: np.ndarray
+    """(M,) float32, along the optical axis."""
+    camera: str
+    """Its name in Frame.images."""

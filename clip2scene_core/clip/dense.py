@@ -32,7 +32,7 @@ class DensePatches:
     """(B, K, h, w) floating, the keys of the last block; None if not asked for."""
     patch_px: int
     """Side of a patch."""
-    image_size: tuple[int, int]
+    image_size: tuple[float, float]
     """Height and width in pixels of what the patches cover: the image, continued to whole patches."""
 
 

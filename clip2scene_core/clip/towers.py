@@ -105,17 +105,18 @@ class TimmTower:
         from timm.models.vision_transformer import VisionTransformer
 
         trunk: Any = visual.trunk
-        if type(trunk) is not VisionTransformer or type(trunk.patch_embed) is not PatchEmbed:
+        if type(trunk) is not VisionTransformer:
             raise _refused(f"{type(trunk).__name__} of timm")
+        embed = trunk.patch_embed
+        if type(embed) is not PatchEmbed or type(embed.norm) is not nn.Identity or trunk.pos_embed is None:
+            raise _refused(f"patches of {type(embed).__name__}")
         blocks = list(trunk.blocks)
         last = blocks.pop()
         if type(last) is not TimmBlock or type(last.attn) is not Attention or _has_extras(last.attn):
             raise _refused(f"blocks of {type(last).__name__} with {type(last.attn).__name__}")
-        if trunk.pos_embed is None or not isinstance(trunk.patch_embed.norm, nn.Identity):
-            raise _refused("another embedding of patches")
         if not isinstance(trunk.attn_pool, AttentionPoolLatent | None):
             raise _refused(f"pooling by {type(trunk.attn_pool).__name__}")
-        self.patch_px = _square(trunk.patch_embed.patch_size)
+        self.patch_px = _square(embed.patch_size)
         self.prefix_tokens = trunk.num_prefix_tokens
         self.blocks: Sequence[Callable[[Tensor], Tensor]] = blocks
         self.last_block = Block(

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import logging
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -322,7 +323,9 @@ def _is_torchscript(file: Path) -> bool:
 
 def _read_openai(file: Path) -> dict[str, Tensor]:
     """OpenAI published TorchScript archives, which hold three numbers beside the weights."""
-    weights = torch.jit.load(file, map_location="cpu").state_dict()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PyTorch advises whoever writes such files
+        weights = torch.jit.load(file, map_location="cpu").state_dict()
     return {
         name: tensor
         for name, tensor in weights.items()
@@ -346,14 +349,34 @@ def _tokenizer(source: _Source) -> Tokenizer:
     def tokenizer() -> Tokenizer:
         import open_clip
 
-        try:
+        text = open_clip.get_model_config(source.architecture)["text_cfg"]
+        if not text.get("hf_tokenizer_name"):
             return open_clip.get_tokenizer(source.architecture)
+        try:
+            return _huggingface_tokenizer(source, text)
         except ImportError as error:
             raise MissingExtraError("transformers", "clip") from error
         except Exception as error:  # transformers lets through what its parts raise
             raise CheckpointError(
-                f"the tokenizer of {source.name} cannot be had: {first_line(error)}; put its files, "
-                f"{CONFIG_FILE} and the weights into one folder and name it: --model {FOLDER}FOLDER"
+                f"the tokenizer of {source.name} cannot be had: {first_line(error)}; put the files of "
+                f"https://huggingface.co/{text['hf_tokenizer_name']} into one folder and name it: "
+                f"--model {FOLDER}FOLDER"
             ) from error
 
     return lambda texts: tokenizer()(texts)
+
+
+def _huggingface_tokenizer(source: _Source, text: Mapping[str, Any]) -> Tokenizer:
+    """From a folder, for which transformers asks no network; open_clip would have it ask for a minute."""
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
+
+    if source.architecture.startswith(FOLDER):
+        folder = Path(source.architecture.removeprefix(FOLDER))
+    else:
+        folder = hub_folder(text["hf_tokenizer_name"], SMALL_FILES, holding="tokenizer_config.json")
+    return HFTokenizer(
+        str(folder),
+        context_length=text.get("context_length", DEFAULT_CONTEXT_LENGTH),
+        tokenizer_mode=text.get("tokenizer_mode"),
+        **text.get("tokenizer_kwargs", {}),
+    )

@@ -25,10 +25,10 @@ from clip2scene_core.data.bag_times import TopicTimes
 from clip2scene_core.data.bag_verdicts import node_command, node_findings, training_findings
 from clip2scene_core.data.open import open_source
 from clip2scene_core.data.rosbag import RosbagSource
-from clip2scene_core.data.source import Progress, silent
 from clip2scene_core.data.tf_tree import TfLink, TfTree
 from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.pointcloud2 import decode
+from clip2scene_core.progress import Progress, silent
 from clip2scene_core.stamps import NS_PER_S
 from clip2scene_core.types import Frame
 

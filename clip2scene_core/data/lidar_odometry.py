@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clip2scene_core.data.source import Progress, silent
 from clip2scene_core.errors import DataError, MissingExtraError
 from clip2scene_core.geometry import SE3
+from clip2scene_core.progress import Progress, silent
 from clip2scene_core.stamps import NS_PER_S
 from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import LidarScan

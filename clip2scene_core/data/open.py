@@ -8,8 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from clip2scene_core.data.source import FrameSource, Progress, silent
+from clip2scene_core.data.source import FrameSource
 from clip2scene_core.errors import ConfigError, DataError
+from clip2scene_core.progress import Progress, silent
 
 SOURCES: dict[str, tuple[str, str]] = {
     "nuscenes": ("nuscenes", "NuscenesSource"),

@@ -18,12 +18,12 @@ from clip2scene_core.data.calibration import read_calibration
 from clip2scene_core.data.ego_motion import MotionFinder
 from clip2scene_core.data.lidar_odometry import motion_from_scans
 from clip2scene_core.data.ros_types import label_set_of
-from clip2scene_core.data.source import Progress, silent
 from clip2scene_core.data.tf_tree import EVER
 from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.pointcloud2 import scan_from, structured
+from clip2scene_core.progress import Progress, silent
 from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
 

@@ -23,10 +23,10 @@ from clip2scene_core.data.kitti_format import (
     split_projection,
 )
 from clip2scene_core.data.lidar_odometry import motion_from_scans
-from clip2scene_core.data.source import Progress, silent
 from clip2scene_core.errors import DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
+from clip2scene_core.progress import Progress, silent
 from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
 

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import Frame
-
-Progress = Callable[..., None]
-"""Told (done, total=, text=) while something takes long."""
-
-
-def silent(done: int, **fields: Any) -> None:
-    """The progress that nobody looks at."""
 
 
 class FrameSource(Protocol):

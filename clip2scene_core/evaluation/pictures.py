@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clip2scene_core.cameras import in_image, project
 from clip2scene_core.errors import DataError
-from clip2scene_core.geometry import SE3, visible
+from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
+from clip2scene_core.pairing import point_pixel_pairs
 from clip2scene_core.types import Frame, SemanticLabels
 from clip2scene_core.writing import whole_file
 
@@ -94,17 +94,15 @@ def draw_overlay(
 ) -> None:
     """An image with the points that its camera sees, in their classes' colours."""
     image = frame.images[camera_name]
-    xyz_camera = frame.camera_from_lidar(camera_name).apply(frame.scan.xyz.astype(np.float64))
-    pixels, depth_m = project(image.camera, xyz_camera)
-    seen = in_image(image.camera, pixels) & (depth_m > 1.0)
-    seen[seen] = visible(pixels[seen], depth_m[seen])
-    far_first = np.flatnonzero(seen)[np.argsort(-depth_m[seen])]
+    pairs = point_pixel_pairs(frame, camera_name)
+    far_first = np.argsort(-pairs.depth_m)
+    column, row = pairs.pixel[far_first].T
     axis.imshow(image.rgb)
     axis.scatter(
-        pixels[far_first, 0],
-        pixels[far_first, 1],
-        c=label_set.palette()[class_id[far_first]] / 255.0,
-        s=np.clip(60 / depth_m[far_first], 1.0, 8.0),
+        column,
+        row,
+        c=label_set.palette()[class_id[pairs.row[far_first]]] / 255.0,
+        s=np.clip(60 / pairs.depth_m[far_first], 1.0, 8.0),
         linewidths=0,
         alpha=0.85,
     )

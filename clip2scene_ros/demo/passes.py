@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clip2scene_core.data.source import Progress
 from clip2scene_core.errors import DataError
+from clip2scene_core.progress import Progress
 from clip2scene_core.stamps import NS_PER_S
 from clip2scene_ros.demo.audience import Audience, stamp_ns_of_raw
 from clip2scene_ros.demo.player import Drive, Player, Recorded

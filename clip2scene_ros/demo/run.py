@@ -10,7 +10,7 @@ from typing import Any
 
 from clip2scene_core.camera_info import is_rectified
 from clip2scene_core.data.new_bag import new_bag
-from clip2scene_core.data.source import Progress, silent
+from clip2scene_core.progress import Progress, silent
 from clip2scene_core.writing import whole_file
 from clip2scene_ros.demo.graph import running_node
 from clip2scene_ros.demo.passes import RealTimePass, in_real_time, one_by_one, percentiles, warm_up

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 
 from clip2scene_core.clip.weights import LoadedClip, load_clip
-
-open_clip = pytest.importorskip("open_clip")
 
 VISION = {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 2, "mlp_ratio": 2.0}
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1}
@@ -25,7 +24,13 @@ CONFIGS = {
     "Tiny-average": {"vision_cfg": VISION | {"pool_type": "avg", "no_ln_pre": True, "ls_init_value": 0.5}},
     "Tiny-CLIPA": {"vision_cfg": VISION | {"pool_type": "avg", "final_ln_after_pool": True}},
     "Tiny-CoCa": {"vision_cfg": VISION | {"attentional_pool": True, "attn_pooler_heads": 3}},
-    "Tiny-SigLIP": {"vision_cfg": SIGLIP, "custom_text": True, "init_logit_bias": -10, "embed_dim": 32},
+    "Tiny-SigLIP": {
+        "embed_dim": 32,
+        "vision_cfg": SIGLIP,
+        "text_cfg": TEXT | {"hf_tokenizer_name": "someone/siglip"},
+        "custom_text": True,
+        "init_logit_bias": -10,
+    },
     "Tiny-timm": {
         "vision_cfg": {
             "image_size": 32,
@@ -35,6 +40,8 @@ CONFIGS = {
         }
     },
 }
+FULL_SIZE = ["ViT-B-16", "ViT-L-14", "ViT-B-16-SigLIP", "ViT-B-32-SigLIP2-256"]
+"""Models of open_clip that tests look through; to them, `-small-text` is one with the text encoder above."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,16 +52,24 @@ def tiny_models(tmp_path_factory) -> None:
 
     sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
 
-    def tiny_siglip(pretrained: bool = False, **settings) -> VisionTransformer:
-        return VisionTransformer(**sizes, class_token=False, **settings)
+    @register_model
+    def tiny_siglip(num_classes: int, global_pool: str, **_) -> VisionTransformer:
+        return VisionTransformer(**sizes, num_classes=num_classes, global_pool=global_pool, class_token=False)
 
-    def tiny_class_token(pretrained: bool = False, **settings) -> VisionTransformer:
-        return VisionTransformer(**sizes, reg_tokens=2, pre_norm=True, **settings)
+    @register_model
+    def tiny_class_token(**_) -> VisionTransformer:
+        model = VisionTransformer(**sizes, reg_tokens=2, pre_norm=True)
+        model.default_cfg = {}
+        return model
 
-    for model in (tiny_siglip, tiny_class_token):
-        register_model(model)
     folder = tmp_path_factory.mktemp("model_configs")
-    for name, config in CONFIGS.items():
+    full = {
+        f"{name}-small-text": {
+            key: open_clip.get_model_config(name)[key] for key in ("embed_dim", "vision_cfg")
+        }
+        for name in FULL_SIZE
+    }
+    for name, config in (CONFIGS | full).items():
         (folder / f"{name}.json").write_text(json.dumps({"embed_dim": 24, "text_cfg": TEXT} | config))
     open_clip.add_model_config(folder)
 

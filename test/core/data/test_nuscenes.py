@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 from conftest import nuscenes_points
 
-from clip2scene_core.cameras import in_image, project
 from clip2scene_core.data.nuscenes import VALIDATION_SCENES, NuscenesSource
 from clip2scene_core.errors import DataError
-
-CAMERAS = ("CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT", "CAM_FRONT", "CAM_FRONT_LEFT", "CAM_FRONT_RIGHT")
 
 
 def test_keyframes_scene_by_scene(nuscenes):
@@ -183,22 +180,4 @@ def test_the_real_keyframe(real_recordings):
     frame = source[0]
     assert frame.scan.xyz.shape == (34_688, 3)
     assert frame.scan.ring.max() == 31
-    assert tuple(sorted(frame.images)) == CAMERAS
-
-
-@pytest.mark.parametrize("name", CAMERAS)
-def test_real_projections_agree_with_the_devkit(real_recordings, name):
-    devkit = pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
-    tables = devkit.NuScenes("v1.0-test", str(real_recordings / "nuscenes_keyframe"), verbose=False)
-    data = tables.sample[0]["data"]
-    theirs, _, _ = tables.explorer.map_pointcloud_to_image(data["LIDAR_TOP"], data[name])
-    frame = NuscenesSource(real_recordings / "nuscenes_keyframe")[0]
-    camera = frame.images[name].camera
-    pixels, depths_m = project(camera, frame.camera_from_lidar(name).apply(frame.scan.xyz))
-    # The devkit keeps what is more than 1 m ahead and more than 1 px inside.
-    with np.errstate(invalid="ignore"):
-        inside = ((pixels > 1) & (pixels < [camera.width - 1, camera.height - 1])).all(axis=1)
-    ours = pixels[in_image(camera, pixels) & inside & (depths_m > 1)]
-    assert len(ours) > 2000
-    assert ours.shape[0] == theirs.shape[1]
-    np.testing.assert_allclose(ours, theirs[:2].T, atol=0.02)
+    assert len(frame.images) == 6
