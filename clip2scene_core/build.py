@@ -16,13 +16,13 @@ STUDENTS: dict[str, type[MinkUNet]] = {"minkunet": MinkUNet, "spvcnn": SPVCNN}
 
 
 def build_student(config: StudentConfig, *, engine: str) -> MinkUNet:
-    """An untrained student whose input are the features of voxels.FEATURES (and the intensity)."""
+    """An untrained student whose input are the features of voxels.FEATURES (and intensity and colour)."""
     if config.architecture not in STUDENTS:
         raise ConfigError(
             f"unknown student.architecture {config.architecture!r}; expected one of {', '.join(STUDENTS)}"
         )
     return STUDENTS[config.architecture](
-        len(FEATURES) + config.intensity,
+        len(FEATURES) + config.intensity + 3 * config.colour,
         variant=config.variant,
         width=config.width,
         embedding_dim=config.embedding_dim,

@@ -56,7 +56,7 @@ app = typer.Typer(
     add_completion=False,
 )
 SourceKind = Annotated[
-    str, typer.Argument(help="nuscenes, t4, kitti-raw, semantic-kitti, rosbag or simulated")
+    str, typer.Argument(help="nuscenes, t4, kitti-raw, semantic-kitti, scannet, rosbag or simulated")
 ]
 Root = Annotated[Path, typer.Argument(help="folder of the recording; for `simulated` a folder of `simulate`")]
 Set = Annotated[
@@ -190,7 +190,9 @@ def _inspect_frames(kind: str, root: Path, options: list[str] | None) -> None:
     table = Table(show_header=False, box=None)
     table.add_row("frames", str(len(source)))
     table.add_row("first scan", f"{len(frame.scan.xyz):,} points, frame '{frame.scan.frame_id}'")
-    columns = [n for n in ("intensity", "ring", "time_offset_ns") if getattr(frame.scan, n) is not None]
+    columns = [
+        n for n in ("intensity", "ring", "time_offset_ns", "rgb") if getattr(frame.scan, n) is not None
+    ]
     table.add_row("columns", ", ".join(["xyz", *columns]))
     for name, image in frame.images.items():
         camera = image.camera

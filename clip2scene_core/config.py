@@ -50,6 +50,7 @@ class StudentConfig:
         80.0, "points further away horizontally are not labelled", least=1.0, most=1000.0
     )
     intensity: bool = setting(False, "whether the intensity of a point is an input")
+    colour: bool = setting(False, "whether the colour of a point is an input")
     temperature: float = setting(0.07, "divides the cosine before the softmax over classes", least=1e-3)
 
 
