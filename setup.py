@@ -30,6 +30,7 @@ EXTRAS = {
         "opencv-python-headless",
         "pytest",
         "pytest-timeout",
+        "rerun-sdk",
         "ruff",
         "spconv; python_version < '3.14'",
         "torchvision",
