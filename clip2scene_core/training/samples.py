@@ -63,15 +63,9 @@ class TrainingSamples(Dataset):
         target = class_indices(frame, self._source.label_set, self._label_set)
         finite = np.flatnonzero(np.isfinite(frame.scan.xyz).all(axis=1))
         rows = finite[augment.kept(len(finite), rng, self._vary.drop)]
-        intensity = frame.scan.intensity if self._student.intensity else None
-        if self._student.intensity and intensity is None:
-            raise DataError(f"student.intensity is set, but the scan of frame {index} has no intensity")
-        voxels = voxelise(
-            _varied(frame.scan.xyz[rows], rng, self._vary),
-            size_m=self._student.voxel_m,
-            range_m=self._student.range_m,
-            intensity=None if intensity is None else intensity[rows],
-        )
+        intensity = None if frame.scan.intensity is None else frame.scan.intensity[rows]
+        xyz = _varied(frame.scan.xyz[rows], rng, self._vary)
+        voxels = student_input(xyz, intensity, self._student, frame=index)
         if self._per_point:
             return voxels, target[rows][voxels.inside]
         return voxels, voxel_classes(voxels, target[rows], len(self._label_set.classes))
@@ -106,6 +100,23 @@ class StepSampler(Sampler):
 def collate_samples(samples: list[Sample]) -> tuple[SparseVoxels, Tensor]:
     """One batch, and the class (R,) int64 of each of its voxels or points."""
     return collate([v for v, _ in samples]), torch.from_numpy(np.concatenate([t for _, t in samples]))
+
+
+def student_input(
+    xyz: np.ndarray, intensity: np.ndarray | None, student: StudentConfig, *, frame: int
+) -> Voxels:
+    """Voxels of points (N, 3), however varied, of a scan of frame number `frame` with intensity (N,).
+
+    Raises DataError where the student reads the intensity but the scan has none.
+    """
+    if student.intensity and intensity is None:
+        raise DataError(f"student.intensity is set, but the scan of frame {frame} has no intensity")
+    return voxelise(
+        xyz,
+        size_m=student.voxel_m,
+        range_m=student.range_m,
+        intensity=intensity if student.intensity else None,
+    )
 
 
 def class_indices(frame: Frame, source_set: LabelSet | None, label_set: LabelSet) -> np.ndarray:
