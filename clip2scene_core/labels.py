@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import yaml
 
 from clip2scene_core.errors import ConfigError
+from clip2scene_core.palette import UNLABELLED, distinct_colours
 
 IGNORE = "ignore"
 """The word for `no class` in raw ids and maps."""
@@ -75,7 +77,10 @@ class LabelSet:
 
     @classmethod
     def named(cls, name: str) -> LabelSet:
-        """A label set that ships with the package, or one from a YAML file if `name` ends in .yaml."""
+        """A label set that ships with the package, or one from a YAML file if `name` ends in .yaml.
+
+        The file is like label_sets/street.yaml, or holds what `from_words` takes and is named after the file.
+        """
         if name.endswith((".yaml", ".yml")):
             path = Path(name)
             if not path.is_file():
@@ -84,7 +89,9 @@ class LabelSet:
                 content = yaml.safe_load(path.read_text(encoding="utf-8"))
             except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
                 raise ConfigError(f"cannot read label set {name}: {' '.join(str(error).split())}") from error
-            return cls.from_dict(content)
+            if isinstance(content, Mapping) and "classes" in content:
+                return cls.from_dict(content)
+            return cls.from_words(content, name=path.stem)
         if name not in (known := cls.shipped()):
             raise ConfigError(f"label set '{name}' is unknown; known are {', '.join(known)}, or a .yaml file")
         return cls.from_dict(yaml.safe_load((SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")))
@@ -96,6 +103,37 @@ class LabelSet:
         return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
     @classmethod
+    def from_words(cls, words: Any, *, name: str = "words") -> LabelSet:
+        """A vocabulary of one's own: classes 1, 2, ... in the order of the words; 0 is no class.
+
+        `words` is text such as "road, car|van, tram", with commas between classes and bars between the
+        phrases of a class, of which the first is its name; or a list of classes; or a mapping of names to
+        phrases, for names that are no good phrases. A class that `street` has too keeps its colour, the
+        others have distinct ones that stay when words are added at the end. Raises ConfigError where words
+        are missing, given twice or no text.
+        """
+        where = f"label set {name}"
+        words = words.split(",") if isinstance(words, str) else words or ()
+        if not isinstance(words, Iterable):
+            raise ConfigError(f"{where}: expected a list of words, got {words!r}")
+        entries = words.items() if isinstance(words, Mapping) else ((word, None) for word in words)
+        classes: list[tuple[str, tuple[str, ...]]] = []
+        for word, given in entries:
+            phrases = _phrases(word if given is None else given, where)
+            classes.append((phrases[0] if given is None else _phrases([word], where)[0], phrases))
+        _check_unique((word for word, _ in classes), where)
+        _check_unique((phrase for _, phrases in classes for phrase in phrases), where)
+        street = {c.name: c.colour for c in cls.named("street").classes}
+        fresh = iter(distinct_colours(len(classes), street.values()))
+        return cls(
+            name=name,
+            classes=tuple(
+                SemanticClass(id=id, name=word, colour=street.get(word) or next(fresh), phrases=phrases)
+                for id, (word, phrases) in enumerate(classes, start=1)
+            ),
+        )
+
+    @classmethod
     def from_dict(cls, content: Mapping) -> LabelSet:
         """From the content of a YAML file or a checkpoint header; see label_sets/street.yaml."""
         try:
@@ -104,7 +142,9 @@ class LabelSet:
                     id=int(c["id"]),
                     name=str(c["name"]),
                     colour=tuple(int(v) for v in c["colour"]),
-                    phrases=tuple(c.get("phrases") or [c["name"]]),
+                    phrases=_phrases(c["phrases"], f"label set {content['name']}")
+                    if c.get("phrases")
+                    else (str(c["name"]).replace("_", " "),),
                 )
                 for c in content["classes"]
             )
@@ -136,6 +176,11 @@ class LabelSet:
         return tuple(c.name for c in self.classes)
 
     @property
+    def phrases(self) -> tuple[tuple[str, ...], ...]:
+        """The phrases of each class, in the order of `classes`."""
+        return tuple(c.phrases for c in self.classes)
+
+    @property
     def ids(self) -> np.ndarray:
         """(C,) uint16: the id of each class, in the order of `classes`."""
         return np.array([c.id for c in self.classes], np.uint16)
@@ -157,7 +202,7 @@ class LabelSet:
 
     def palette(self) -> np.ndarray:
         """(65536, 3) uint8 RGB by id; grey where there is no class."""
-        table = np.full((65536, 3), 96, np.uint8)
+        table = np.full((65536, 3), UNLABELLED, np.uint8)
         for c in self.classes:
             table[c.id] = c.colour
         return table
@@ -200,3 +245,28 @@ class LabelSet:
                 raise ConfigError(
                     f"two different label sets are named {self.name}: id {id} is '{name}' in one of them"
                 )
+
+
+def _phrases(given: Any, where: str) -> tuple[str, ...]:
+    """Phrases as CLIP has read them, without underscores, of a list or of text with bars in between."""
+    if isinstance(given, str) and "," in given:
+        raise ConfigError(f"{where}: '{given}' has a comma; separate the phrases of a class with |")
+    phrases = given.split("|") if isinstance(given, str) else given
+    if not isinstance(phrases, list | tuple) or not all(isinstance(phrase, str) for phrase in phrases):
+        raise ConfigError(
+            f"{where}: expected a word or a list of phrases, got {given!r:.80}; "
+            "quote words such as 'no', and write NAME: [PHRASE, PHRASE] without a dash before it"
+        )
+    phrases = tuple(" ".join(phrase.replace("_", " ").split()) for phrase in phrases)
+    if not phrases or not all(phrases):
+        raise ConfigError(f"{where}: there is an empty word in {given!r}")
+    return phrases
+
+
+def _check_unique(words: Iterable[str], where: str) -> None:
+    """CLIP reads small letters, so that `Car` is `car`."""
+    counts = Counter(word.lower() for word in words)
+    if twice := [word for word, count in counts.items() if count > 1]:
+        raise ConfigError(f"{where}: '{twice[0]}' is given twice")
+    if IGNORE in counts:
+        raise ConfigError(f"{where}: '{IGNORE}' stands for no class and cannot be a word")

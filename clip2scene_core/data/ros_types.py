@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import colorsys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from clip2scene_core.errors import DataError
 from clip2scene_core.labels import IGNORE, LabelSet
+from clip2scene_core.palette import distinct_colours
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
@@ -68,12 +68,8 @@ def label_set_of(info: Any, *, topic: str) -> LabelSet:
             "name": topic,
             "ignore_id": next(id for id in (0, 255, 65535) if id not in used) if ignored is None else ignored,
             "classes": [
-                {"id": id, "name": name, "colour": _colour(index)} for index, (id, name) in enumerate(classes)
+                {"id": id, "name": name, "colour": colour}
+                for (id, name), colour in zip(classes, distinct_colours(len(classes)), strict=True)
             ],
         }
     )
-
-
-def _colour(index: int) -> list[int]:
-    """RGB; hues a golden ratio apart never repeat."""
-    return [round(255 * value) for value in colorsys.hsv_to_rgb(index * 0.618034 % 1.0, 0.7, 0.9)]

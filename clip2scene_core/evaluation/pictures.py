@@ -96,9 +96,11 @@ def draw_overlay(
     image = frame.images[camera_name]
     pairs = point_pixel_pairs(frame, camera_name)
     far_first = np.argsort(-pairs.depth_m)
+    column, row = pairs.pixel[far_first].T
     axis.imshow(image.rgb)
     axis.scatter(
-        *pairs.pixel[far_first].T,
+        column,
+        row,
         c=label_set.palette()[class_id[pairs.row[far_first]]] / 255.0,
         s=np.clip(60 / pairs.depth_m[far_first], 1.0, 8.0),
         linewidths=0,

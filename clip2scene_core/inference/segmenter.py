@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from clip2scene_core import checkpoint as checkpoints
 from clip2scene_core.build import choose_device, restore_student
 from clip2scene_core.checkpoint import Checkpoint
+from clip2scene_core.clip.similarity import class_probabilities, classify
 from clip2scene_core.config import InferenceConfig
 from clip2scene_core.data.batch import collate
 from clip2scene_core.errors import ConfigError, MissingExtraError
@@ -26,7 +27,7 @@ from clip2scene_core.geometry import SE3
 from clip2scene_core.inference.stages import StageTimer
 from clip2scene_core.inference.temporal import fuse
 from clip2scene_core.sparse import group_mean, make_engine, point_to_voxel
-from clip2scene_core.student import classify, use_scan_statistics
+from clip2scene_core.student import use_scan_statistics
 from clip2scene_core.types import Frame, LidarScan, SemanticLabels
 from clip2scene_core.voxels import Voxels, occupied, voxelise
 
@@ -90,8 +91,8 @@ class SemanticSegmenter:
         with stages("classify"):
             classes = len(self.label_set.classes)
             cosine = classify(features, self._text, self._phrase_class, classes)
-            best, index = (cosine / self._checkpoint.student.temperature).softmax(dim=1).max(dim=1)
-            return self._labels(voxels, index.cpu().numpy(), best.float().cpu().numpy())
+            best, index = class_probabilities(cosine, self._checkpoint.student.temperature).max(dim=1)
+            return self._labels(voxels, index.cpu().numpy(), best.cpu().numpy())
 
     def _embed(self, scan: LidarScan, stages: StageTimer) -> tuple[Voxels, Tensor]:
         """The voxels of a scan, and the semantic feature (R, D) of each of them or of their points."""

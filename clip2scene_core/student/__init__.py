@@ -1,6 +1,6 @@
 """The student: a 3D network whose features, of voxels or points, live in the joint image-text space."""
 
-from clip2scene_core.student.heads import StudentHeads, StudentOutput, classify
+from clip2scene_core.student.heads import StudentHeads, StudentOutput
 from clip2scene_core.student.minkunet import MinkUNet
 from clip2scene_core.student.norm import use_scan_statistics
 from clip2scene_core.student.spvcnn import SPVCNN
@@ -10,6 +10,5 @@ __all__ = [
     "MinkUNet",
     "StudentHeads",
     "StudentOutput",
-    "classify",
     "use_scan_statistics",
 ]

@@ -1,15 +1,13 @@
-"""From features to the joint image-text space, and from there to classes.
+"""From features to the joint image-text space.
 
-Shapes: R rows (voxels or points), D embedding, P phrases, C classes.
+Shapes: R rows (voxels or points), D embedding.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,14 +33,3 @@ class StudentHeads(nn.Module):
         return StudentOutput(
             semantic=self.semantic(features), temporal=self.temporal(features) if temporal else None
         )
-
-
-def classify(features: Tensor, text_embeddings: Tensor, phrase_class: Tensor, num_classes: int) -> Tensor:
-    """(R, C) cosine similarity of each row with the best phrase of each class, in -1..1.
-
-    features: (R, D) and text_embeddings: (P, D), of any length; phrase_class: (P,) int64 class row of each
-    phrase. A class without a phrase scores -inf.
-    """
-    cosine = F.normalize(features, dim=1) @ F.normalize(text_embeddings.to(features.dtype), dim=1).T
-    scores = cosine.new_full((len(features), num_classes), -torch.inf)
-    return scores.scatter_reduce(1, phrase_class.expand(len(features), -1), cosine, "amax")

@@ -18,13 +18,14 @@ from torch.utils.data import DataLoader
 
 from clip2scene_core.build import build_student, choose_device, orthonormal_embeddings
 from clip2scene_core.checkpoint import Checkpoint, save
+from clip2scene_core.clip.similarity import classify
 from clip2scene_core.config import RunConfig, TrainingConfig, to_dict
 from clip2scene_core.data.source import FrameSource
 from clip2scene_core.errors import MissingExtraError
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.losses import cross_entropy, lovasz_softmax
 from clip2scene_core.sparse import SparseVoxels, VoxelGrid, VoxelPoints
-from clip2scene_core.student import MinkUNet, classify
+from clip2scene_core.student import MinkUNet
 from clip2scene_core.training.interruption import interruptions_deferred
 from clip2scene_core.training.samples import StepSampler, TrainingSamples, class_weights, collate_samples
 from clip2scene_core.training.state import RunState, load_state, save_state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -92,7 +93,9 @@ def test_every_set_loads_with_consecutive_ids_phrases_and_distinct_colours(name,
     assert labels.name == name
     assert labels.ids.tolist() == list(range(1, count + 1))
     assert labels.ignore_id == 0
-    assert all(c.phrases and all(p and "_" not in p for p in c.phrases) for c in labels.classes)
+    phrases = [phrase for of_class in labels.phrases for phrase in of_class]
+    assert all(labels.phrases) and all(phrase and "_" not in phrase for phrase in phrases)
+    assert len({phrase.lower() for phrase in phrases}) == len(phrases)
     assert len({c.colour for c in labels.classes}) == count
 
 
@@ -199,6 +202,10 @@ def test_a_set_survives_a_checkpoint_header_and_a_yaml_file(tmp_path):
         ({"raw_ids": {1: "cow"}}, "raw_ids maps to unknown class 'cow'"),
         ({"raw_names": {"moo": "cow"}}, "raw_names maps to unknown class 'cow'"),
         ({"maps": {"zoo": {"lion": "cow"}}}, "zoo maps to unknown class 'cow'"),
+        (
+            {"classes": [{"id": 1, "name": "a", "colour": [0, 0, 0], "phrases": [7]}]},
+            "list of phrases, got .7.",
+        ),
         ({"classes": [{"id": 1}]}, "malformed"),
         ({"classes": 5}, "malformed"),
     ],
@@ -206,6 +213,67 @@ def test_a_set_survives_a_checkpoint_header_and_a_yaml_file(tmp_path):
 def test_impossible_sets_are_errors(change, words):
     with pytest.raises(ConfigError, match=words):
         LabelSet.from_dict(small(**change))
+
+
+def test_words_become_classes_with_phrases():
+    labels = LabelSet.from_words("road, car|van|sport_utility  vehicle, Tram")
+    assert (labels.name, labels.names) == ("words", ("road", "car", "Tram"))
+    assert labels.phrases == (("road",), ("car", "van", "sport utility vehicle"), ("Tram",))
+    assert (labels.ids.tolist(), labels.ignore_id) == ([1, 2, 3], 0)
+    assert LabelSet.from_words(["road", "car|van|sport utility vehicle", "Tram"]) == labels
+
+
+def test_words_of_street_keep_their_colour_and_the_others_keep_theirs_as_the_list_grows():
+    street = {c.name: c.colour for c in LabelSet.named("street").classes}
+    few = LabelSet.from_words("tram,car,sky,road")
+    more = LabelSet.from_words("tram,car,sky,road,vegetation,bench,dog,river,mountain,bin")
+    assert more.classes[:4] == few.classes
+    assert all(c.colour == street[c.name] for c in more.classes if c.name in ("car", "road", "vegetation"))
+    assert len({*street.values(), *(c.colour for c in more.classes)}) == 7 + 11
+
+
+@pytest.mark.parametrize(
+    ("content", "classes"),
+    [
+        ("- road\n- car|van\n- [tram, streetcar]\n", "road=road, car=car|van, tram=tram|streetcar"),
+        ("road, car|van\n", "road=road, car=car|van"),
+        (
+            "road:\nman_made: [wall, pole]\nman: person|child\n",
+            "road=road, man made=wall|pole, man=person|child",
+        ),
+    ],
+)
+def test_a_yaml_file_may_hold_no_more_than_words(tmp_path, content, classes):
+    path = tmp_path / "mine.yaml"
+    path.write_text(content)
+    labels = LabelSet.named(str(path))
+    assert ", ".join(f"{c.name}={'|'.join(c.phrases)}" for c in labels.classes) == classes
+    assert labels.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "there is an empty word in ''"),
+        ("road,car,", "there is an empty word in ''"),
+        ("car||van", "there is an empty word in 'car||van'"),
+        ([], "has no classes"),
+        (None, "has no classes"),
+        (5, "expected a list of words, got 5"),
+        ("road, Car, car", "'car' is given twice"),
+        ("car|van, truck|van", "'van' is given twice"),
+        ({"rider": ["cyclist"], "Rider": ["motorcyclist"]}, "'rider' is given twice"),
+        ("road, ignore", "'ignore' stands for no class and cannot be a word"),
+        (["road", False], "expected a word or a list of phrases, got False"),
+        ([{"car": ["van"]}], "expected a word or a list of phrases, got {'car': ['van']}"),
+        ({"car": 5}, "expected a word or a list of phrases, got 5"),
+        ({"car": "car, van"}, "'car, van' has a comma; separate the phrases of a class with |"),
+    ],
+)
+def test_words_that_make_no_vocabulary_are_errors(words, message):
+    with pytest.raises(ConfigError, match=rf"^label set words:? .*{re.escape(message)}") as caught:
+        LabelSet.from_words(words)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_no_yaml_is_named_in_one_line(tmp_path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from clip2scene_core.clip.dense import sample_features
 from clip2scene_core.data.kitti_raw import KittiRawSource
 from clip2scene_core.data.nuscenes import NuscenesSource
 from clip2scene_core.pairing import point_pixel_pairs
@@ -26,12 +28,12 @@ def test_pairs_of_nuscenes_are_those_of_the_devkit(real_recordings, monkeypatch)
         )
         pairs = point_pixel_pairs(frame, name, min_depth_m=1.0, occlusion=False)
         # The devkit leaves out a margin of 1 px.
-        inside = ((pairs.pixel > 1) & (pairs.pixel < [image.camera.width - 1, image.camera.height - 1])).all(
-            1
-        )
+        height, width = image.rgb.shape[:2]
+        inside = ((pairs.pixel > 1) & (pairs.pixel < [width - 1, height - 1])).all(axis=1)
         assert inside.sum() == theirs.shape[1] > 2000
         np.testing.assert_allclose(pairs.pixel[inside], theirs[:2].T, atol=2e-4)
         np.testing.assert_allclose(pairs.depth_m[inside], depths_m, atol=1e-4)
+        assert_reads_places(pairs.pixel[inside], theirs[:2].T, (height, width))
 
         shown = point_pixel_pairs(frame, name).row
         assert set(shown) < set(pairs.row)
@@ -64,3 +66,17 @@ def test_pairs_of_kitti_are_the_product_of_the_matrices_in_its_files(real_record
     assert len(rows) > 10_000
     np.testing.assert_array_equal(pairs.row, rows)
     np.testing.assert_allclose(pairs.pixel, expected[rows], atol=2e-4)
+    assert_reads_places(pairs.pixel, expected[rows], (375, 1242))
+
+
+def assert_reads_places(pixel, expected, image_size):
+    """Features of patches that are the places of their centres are, at the pixels of points, these pixels.
+
+    A ramp is read exactly between the centres of the outermost patches, beyond them these centres are.
+    """
+    h, w = (-(-side // 16) for side in image_size)
+    centre = torch.stack(
+        torch.meshgrid(torch.arange(w) * 16 + 7.5, torch.arange(h) * 16 + 7.5, indexing="xy")
+    )
+    read = sample_features(centre, torch.from_numpy(pixel), (h * 16, w * 16))
+    np.testing.assert_allclose(read, np.clip(expected, 7.5, [w * 16 - 8.5, h * 16 - 8.5]), atol=1e-3)
