@@ -133,6 +133,46 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CropConfig:
+    """Which part of an image the teacher sees; it is shown at the size of its input."""
+
+    height: int = setting(224, "rows at which the teacher sees a crop", least=1, most=8192)
+    width: int = setting(416, "columns at which the teacher sees a crop", least=1, most=8192)
+    least_area: float = setting(0.3, "smallest share of an image that is cropped", least=0.01, most=1.0)
+    narrowest: float = setting(14 / 9, "smallest width / height of a crop", least=0.1, most=10.0)
+    widest: float = setting(17 / 9, "largest width / height of a crop", least=0.1, most=10.0)
+    pairs: int = setting(1024, "point-pixel pairs above which a crop is kept", least=0)
+    share: float = setting(0.75, "share of the image's pairs above which it is kept too", least=0.0, most=1.0)
+    tries: int = setting(10, "crops drawn before the whole image is taken; 0 for whole images", least=0)
+    mirror: bool = setting(True, "swap left and right of every other crop")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairingConfig:
+    """What pre-training takes from a frame: its sweeps, and which of their points are paired with pixels."""
+
+    sweeps: int = setting(3, "sweeps of a frame: the scan itself and earlier ones", least=1, most=50)
+    sweep_window: int = setting(
+        10,
+        "scans before a frame's own that the earlier sweeps are drawn from; sweeps - 1 takes the newest",
+        least=0,
+        most=100,
+    )
+    merged: bool = setting(False, "all sweeps as one cloud; else the student sees each on its own")
+    rotate: bool = setting(True, "turn each cloud about the vertical by any angle, and mirror it")
+    ego_box_m: float = setting(
+        1.0, "points nearer to the LiDAR than this along both x and y are of the vehicle", least=0.0
+    )
+    min_depth_m: float = setting(1.0, "points nearer to a camera are not paired", least=0.0)
+    occlusion: bool = setting(True, "leave out points that nearer ones hide from the camera")
+    cell_voxels: float = setting(
+        1.0, "edge of a cell of the temporal grid, in voxels of the student", least=0.1, most=1000.0
+    )
+    max_pairs: int = setting(10_000, "most pairs of a frame; random cells of the grid stay whole", least=1)
+    crop: CropConfig = setting(CropConfig, "how images are cropped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceConfig:
     """How a checkpoint is applied to scans."""
 

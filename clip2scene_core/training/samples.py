@@ -63,19 +63,11 @@ class TrainingSamples(Dataset):
         target = class_indices(frame, self._source.label_set, self._label_set)
         finite = np.flatnonzero(np.isfinite(frame.scan.xyz).all(axis=1))
         rows = finite[augment.kept(len(finite), rng, self._vary.drop)]
-        intensity = frame.scan.intensity if self._student.intensity else None
-        if self._student.intensity and intensity is None:
-            raise DataError(f"student.intensity is set, but the scan of frame {index} has no intensity")
-        rgb = frame.scan.rgb if self._student.colour else None
-        if self._student.colour and rgb is None:
-            raise DataError(f"student.colour is set, but the scan of frame {index} has no colours")
-        voxels = voxelise(
-            _varied(frame.scan.xyz[rows], rng, self._vary),
-            size_m=self._student.voxel_m,
-            range_m=self._student.range_m,
-            intensity=None if intensity is None else intensity[rows],
-            rgb=None if rgb is None else rgb[rows],
+        intensity, rgb = (
+            None if column is None else column[rows] for column in (frame.scan.intensity, frame.scan.rgb)
         )
+        xyz = _varied(frame.scan.xyz[rows], rng, self._vary)
+        voxels = student_input(xyz, intensity, rgb, self._student, frame=index)
         if self._per_point:
             return voxels, target[rows][voxels.inside]
         return voxels, voxel_classes(voxels, target[rows], len(self._label_set.classes))
@@ -110,6 +102,32 @@ class StepSampler(Sampler):
 def collate_samples(samples: list[Sample]) -> tuple[SparseVoxels, Tensor]:
     """One batch, and the class (R,) int64 of each of its voxels or points."""
     return collate([v for v, _ in samples]), torch.from_numpy(np.concatenate([t for _, t in samples]))
+
+
+def student_input(
+    xyz: np.ndarray,
+    intensity: np.ndarray | None,
+    rgb: np.ndarray | None,
+    student: StudentConfig,
+    *,
+    frame: int,
+) -> Voxels:
+    """Voxels of points (N, 3), however varied, of a scan of frame number `frame`.
+
+    intensity: (N,), rgb: (N, 3); those that the student does not read are left out. Raises DataError where
+    the scan lacks one that it reads.
+    """
+    if student.intensity and intensity is None:
+        raise DataError(f"student.intensity is set, but the scan of frame {frame} has no intensity")
+    if student.colour and rgb is None:
+        raise DataError(f"student.colour is set, but the scan of frame {frame} has no colours")
+    return voxelise(
+        xyz,
+        size_m=student.voxel_m,
+        range_m=student.range_m,
+        intensity=intensity if student.intensity else None,
+        rgb=rgb if student.colour else None,
+    )
 
 
 def class_indices(frame: Frame, source_set: LabelSet | None, label_set: LabelSet) -> np.ndarray:

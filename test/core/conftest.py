@@ -1,8 +1,9 @@
-"""A student so small that a test can afford it, and recordings that exist in memory only."""
+"""A student so small that a test can afford it, recordings in memory only, and the way to real ones."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,16 @@ from clip2scene_core.types import Frame, LidarScan, SemanticLabels
 from clip2scene_core.voxels import voxelise
 
 torch.set_num_threads(1)  # networks of a few channels: threads would only wait for each other
+
+
+@pytest.fixture
+def real_recordings() -> Path:
+    """Folder of real recordings; tests that need it are skipped where it is absent."""
+    default = Path(__file__).parents[3] / "shared" / "data"
+    folder = Path(os.environ.get("CLIP2SCENE_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings: {folder} does not exist; set CLIP2SCENE_DATA")
+    return folder
 
 
 class FrameList:

@@ -10,6 +10,7 @@ import yaml
 
 from clip2scene_core.config import (
     InferenceConfig,
+    PairingConfig,
     RunConfig,
     StudentConfig,
     TrainingConfig,
@@ -186,7 +187,7 @@ def test_overriding_into_a_value_is_refused(tmp_path):
         load(RunConfig, path, ["training.steps=3"])
 
 
-@pytest.mark.parametrize("cls", [RunConfig, InferenceConfig])
+@pytest.mark.parametrize("cls", [RunConfig, PairingConfig, InferenceConfig])
 def test_every_setting_says_what_it_is_and_has_a_default_inside_its_limits(cls):
     assert from_dict(cls, to_dict(cls())) == cls()
     groups = [cls()]

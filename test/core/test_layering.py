@@ -25,7 +25,7 @@ LAYERS = (
     {"clip"},
     {"sparse"},
     {"student"},
-    {"augment", "losses", "metrics"},
+    {"augment", "crops", "losses", "metrics"},
     {"data"},
     EDGES,
 )

@@ -1,9 +1,8 @@
-"""Tiny recordings written by the tests, and the way to real ones."""
+"""Tiny recordings written by the tests."""
 
 from __future__ import annotations
 
 import json
-import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,16 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
-
-
-@pytest.fixture
-def real_recordings() -> Path:
-    """Folder of real recordings; tests that need it are skipped where it is absent."""
-    default = Path(__file__).parents[4] / "shared" / "data"
-    folder = Path(os.environ.get("CLIP2SCENE_DATA", default))
-    if not folder.is_dir():
-        pytest.skip(f"no real recordings: {folder} does not exist; set CLIP2SCENE_DATA")
-    return folder
 
 
 def write_points(path: Path, points: np.ndarray) -> None:
