@@ -38,8 +38,10 @@ def see(
             smaller = F.interpolate(rgb.permute(0, 3, 1, 2), shown, mode="bilinear", antialias=True)
             rgb = smaller.permute(0, 2, 3, 1)
         patches = dense(rgb, keys=keys)
-        down, across = height / rgb.shape[1], width / rgb.shape[2]
-        covered = patches.image_size[0] * down, patches.image_size[1] * across
+        covered = (
+            patches.image_size[0] * height / rgb.shape[1],
+            patches.image_size[1] * width / rgb.shape[2],
+        )
         for row, name in enumerate(names):
             seen[name] = replace(
                 patches,
