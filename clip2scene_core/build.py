@@ -6,23 +6,30 @@ import torch
 from torch import Tensor
 
 from clip2scene_core.checkpoint import Checkpoint
-from clip2scene_core.config import StudentConfig
+from clip2scene_core.clip.dense import DenseClip
+from clip2scene_core.clip.text import TextEmbeddings, default_cache_dir, embed_text
+from clip2scene_core.clip.weights import FOLDER, HUB, LoadedClip, load_clip
+from clip2scene_core.config import StudentConfig, TeacherConfig
 from clip2scene_core.errors import CheckpointError, ConfigError
+from clip2scene_core.labels import LabelSet
+from clip2scene_core.progress import Progress, silent
 from clip2scene_core.student import SPVCNN, MinkUNet
 from clip2scene_core.voxels import FEATURES
 
 STUDENTS: dict[str, type[MinkUNet]] = {"minkunet": MinkUNet, "spvcnn": SPVCNN}
 """Networks by the name of their architecture."""
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""Number formats by their name in a configuration."""
 
 
 def build_student(config: StudentConfig, *, engine: str) -> MinkUNet:
-    """An untrained student whose input are the features of voxels.FEATURES (and the intensity)."""
+    """An untrained student whose input are the features of voxels.FEATURES (and intensity and colour)."""
     if config.architecture not in STUDENTS:
         raise ConfigError(
             f"unknown student.architecture {config.architecture!r}; expected one of {', '.join(STUDENTS)}"
         )
     return STUDENTS[config.architecture](
-        len(FEATURES) + config.intensity,
+        len(FEATURES) + config.intensity + 3 * config.colour,
         variant=config.variant,
         width=config.width,
         embedding_dim=config.embedding_dim,
@@ -43,6 +50,37 @@ def restore_student(checkpoint: Checkpoint, *, engine: str) -> MinkUNet:
             )
     student.load_state_dict(checkpoint.weights)
     return student
+
+
+def build_teacher(config: TeacherConfig) -> tuple[LoadedClip, DenseClip]:
+    """The CLIP that is configured, for its text, and the dense one made of it."""
+    device = choose_device(config.device)
+    brings_weights = config.model.startswith((HUB, FOLDER))
+    pretrained = config.pretrained or ("" if brings_weights else "openai")
+    clip = load_clip(config.model, pretrained, device=device, dtype=PRECISIONS[config.precision])
+    dense = DenseClip(
+        clip,
+        mode=config.mode,
+        height_px=config.height_px or None,
+        window_px=config.window_px or None,
+        stride_px=(config.stride_px or None) if config.window_px else None,
+        compile=config.compile,
+    )
+    return clip, dense
+
+
+def build_text(
+    clip: LoadedClip, config: TeacherConfig, label_set: LabelSet, progress: Progress = silent
+) -> TextEmbeddings:
+    """The phrases of a vocabulary as `config` wants them; embeddings are kept on the disk of the user."""
+    text = embed_text(
+        clip,
+        label_set.phrases,
+        templates=config.templates,
+        cache_dir=default_cache_dir(),
+        progress=progress,
+    )
+    return text.averaged() if config.phrases == "mean" else text
 
 
 def orthonormal_embeddings(classes: int, dim: int, *, seed: int) -> Tensor:

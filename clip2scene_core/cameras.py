@@ -7,7 +7,7 @@ centres are whole numbers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -63,6 +63,15 @@ class Camera:
 def _lens(model: str, distortion: tuple[float, ...]) -> Lens:
     """Drivers send their CameraInfo with every image; its fold is found once."""
     return LENSES[model][0](np.array(distortion))
+
+
+def resized(camera: Camera, width: int, height: int) -> Camera:
+    """The camera of the same pictures at another size, each side stretched by its own factor."""
+    scale = np.array([width / camera.width, height / camera.height])
+    matrix = camera.matrix.copy()
+    matrix[:2] *= scale[:, None]
+    matrix[:2, 2] += (scale - 1) / 2  # Whole numbers are centres of pixels, not their corners.
+    return replace(camera, width=width, height=height, matrix=matrix)
 
 
 def project(camera: Camera, xyz_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,16 +7,18 @@ import os
 import platform
 import sys
 from bisect import bisect_left
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from rich.table import Table
 from typer.core import TyperGroup
 
 import clip2scene_core
 from clip2scene_core import config as configuration
-from clip2scene_core.config import InferenceConfig, RunConfig
+from clip2scene_core.config import InferenceConfig, RunConfig, TeacherConfig
 from clip2scene_core.data.bag_writer import ImageFormat, write_bag
 from clip2scene_core.data.new_bag import BagFormat
 from clip2scene_core.errors import Clip2SceneError, ConfigError, DataError, MissingExtraError
@@ -56,7 +58,7 @@ app = typer.Typer(
     add_completion=False,
 )
 SourceKind = Annotated[
-    str, typer.Argument(help="nuscenes, t4, kitti-raw, semantic-kitti, rosbag or simulated")
+    str, typer.Argument(help="nuscenes, t4, kitti-raw, semantic-kitti, scannet, rosbag or simulated")
 ]
 Root = Annotated[Path, typer.Argument(help="folder of the recording; for `simulated` a folder of `simulate`")]
 Set = Annotated[
@@ -69,6 +71,28 @@ CheckpointOption = Annotated[
 With = Annotated[
     list[str] | None,
     typer.Option("--with", metavar="KEY=VALUE", help="an option of the recording, such as sequences=00,08"),
+]
+Words = Annotated[
+    str,
+    typer.Option(
+        "--words",
+        help='a vocabulary of your own, such as "road, car|van, tram": a bar between phrases of a class',
+    ),
+]
+VocabularyOption = Annotated[
+    str, typer.Option("--label-set", metavar="NAME|FILE", help="the vocabulary where no words are given")
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", help="the teacher: a CLIP of open_clip, hf-hub:ORGANISATION/NAME or local-dir:FOLDER"
+    ),
+]
+Pretrained = Annotated[str, typer.Option("--pretrained", metavar="TAG|FILE", help="weights of the teacher")]
+TeacherFile = Annotated[Path | None, typer.Option("--config", help="YAML file of settings of the teacher")]
+TeacherSet = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="a setting of the teacher, such as pretrained=FILE"),
 ]
 Frames = Annotated[int, typer.Option(min=0, help="only the first so many frames; 0 for all")]
 
@@ -190,7 +214,9 @@ def _inspect_frames(kind: str, root: Path, options: list[str] | None) -> None:
     table = Table(show_header=False, box=None)
     table.add_row("frames", str(len(source)))
     table.add_row("first scan", f"{len(frame.scan.xyz):,} points, frame '{frame.scan.frame_id}'")
-    columns = [n for n in ("intensity", "ring", "time_offset_ns") if getattr(frame.scan, n) is not None]
+    columns = [
+        n for n in ("intensity", "ring", "time_offset_ns", "rgb") if getattr(frame.scan, n) is not None
+    ]
     table.add_row("columns", ", ".join(["xyz", *columns]))
     for name, image in frame.images.items():
         camera = image.camera
@@ -320,6 +346,113 @@ def evaluate(
         print_wrote(str(json_file))
 
 
+@app.command("label-images")
+def label_images(
+    images: Annotated[list[Path], typer.Argument(help="pictures, or folders of pictures")],
+    out: Annotated[Path, typer.Option("--out", help="folder of the results")] = Path("out/labelled_images"),
+    words: Words = "",
+    label_set: VocabularyOption = "street",
+    model: Model = "",
+    pretrained: Pretrained = "",
+    config: TeacherFile = None,
+    settings: TeacherSet = None,
+) -> None:
+    """Names every pixel of pictures with dense CLIP, in words of your choice; no 3D is involved."""
+    from clip2scene_core.data.pictures import find_pictures, read_picture
+    from clip2scene_core.evaluation.pictures import save_class_ids, save_overlay
+
+    pictures = find_pictures(images)
+    teacher = _teacher(config, _chosen(model, pretrained, settings), words, label_set)
+    unreadable: list[str] = []
+    with progress("labelling", len(pictures)) as report:
+        for done, (path, name) in enumerate(pictures.items(), 1):
+            try:
+                rgb = read_picture(path)
+            except DataError as error:
+                unreadable.append(str(error))
+            else:
+                class_id = teacher.label_pixels(rgb)
+                save_class_ids(out / f"{name}.png", class_id)
+                save_overlay(out / f"{name}_overlay.png", rgb, class_id, teacher.label_set)
+            report(done, text=name)
+    print_notes(unreadable)
+    with whole_file(out / "label_set.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(teacher.label_set.to_dict(), sort_keys=False))
+    if len(unreadable) == len(pictures):
+        raise DataError(f"none of {len(pictures)} pictures could be read")
+    print_wrote(
+        f"class ids, overlays and label_set.yaml of {len(pictures) - len(unreadable)} pictures to {out}"
+    )
+
+
+class Labeller(str, Enum):
+    """Who names the points."""
+
+    TRUTH = "truth"
+    STUDENT = "student"
+    TEACHER = "teacher"
+
+
+@app.command()
+def view(
+    kind: SourceKind,
+    root: Root,
+    out: Annotated[
+        Path | None, typer.Argument(help="a .png picture or a .rrd recording; default: the viewer's window")
+    ] = None,
+    by: Annotated[
+        Labeller | None, typer.Option(help="who names the points; default: truth, or student")
+    ] = None,
+    frame: Annotated[int, typer.Option(min=0, help="the frame of a picture")] = 0,
+    frames: Frames = 0,
+    checkpoint: CheckpointOption = "",
+    words: Words = "",
+    label_set: VocabularyOption = "street",
+    model: Model = "",
+    pretrained: Pretrained = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="a setting of the student or of the teacher"),
+    ] = None,
+    options: With = None,
+) -> None:
+    """Shows a recording with the names of its points: a picture of one frame, or all frames in rerun."""
+    from clip2scene_core.evaluation.pictures import save_picture
+    from clip2scene_core.evaluation.viewer import Viewer
+    from clip2scene_core.inference.labelled import LabelledSource
+
+    source = _open(kind, root, frames, options)
+    if by is None:
+        by = Labeller.STUDENT if source.label_set is None else Labeller.TRUTH
+    if by is Labeller.STUDENT:
+        source = LabelledSource(source, _segmenter(checkpoint, settings))
+    elif by is Labeller.TEACHER:
+        teacher = _teacher(None, _chosen(model, pretrained, settings), words, label_set)
+        source = LabelledSource(source, teacher)
+    if source.label_set is None:
+        raise DataError(f"{kind} recording {root} has no ground truth; name another one: --by student")
+    if out is not None and out.suffix == ".png":
+        if frame >= len(source):
+            raise ConfigError(
+                f"--frame {frame}: the last one of {kind} recording {root} is {len(source) - 1}"
+            )
+        shown = source[frame]
+        base_from_lidar = source.mounting(frame)[shown.scan.frame_id]
+        save_picture(
+            out, shown, shown.labels, source.label_set, base_from_lidar=base_from_lidar, title=str(root)
+        )
+    elif out is None or out.suffix == ".rrd":
+        with Viewer(source.label_set, out) as viewer, progress("showing", len(source)) as report:
+            for index in range(len(source)):
+                shown = source[index]
+                viewer.show(shown, shown.labels.class_id)
+                report(index + 1)
+    else:
+        raise ConfigError(f"{out}: expected a name that ends in .png or .rrd")
+    if out is not None:
+        print_wrote(str(out))
+
+
 def _open(kind: str, root: Path, frames: int, options: list[str] | None, *, tell_notes: bool = True) -> Any:
     from clip2scene_core.data import open_source
     from clip2scene_core.data.open import parse_options
@@ -333,6 +466,22 @@ def _open(kind: str, root: Path, frames: int, options: list[str] | None, *, tell
     if tell_notes:
         print_notes(source.notes)
     return FirstFrames(source, frames) if 0 < frames < len(source) else source
+
+
+def _teacher(config: Path | None, settings: list[str] | None, words: str, label_set: str) -> Any:
+    from clip2scene_core.inference.teacher import Teacher
+    from clip2scene_core.labels import LabelSet
+
+    vocabulary = LabelSet.from_words(words) if words else LabelSet.named(label_set)
+    chosen = configuration.load(TeacherConfig, config, settings or ())
+    with progress("loading the teacher", at_once=False) as report:
+        return Teacher(chosen, vocabulary, report)
+
+
+def _chosen(model: str, pretrained: str, settings: list[str] | None) -> list[str]:
+    """Settings of the teacher, of which some have options of their own."""
+    options = {"model": model, "pretrained": pretrained}
+    return [*(settings or ()), *(f"{name}={json.dumps(value)}" for name, value in options.items() if value)]
 
 
 def _segmenter(checkpoint: str, settings: list[str] | None) -> Any:

@@ -27,6 +27,9 @@ Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true",
 """Those of Lightning Fabric that need no further package."""
 
 
+DenseMode = Literal["plain", "maskclip", "sclip", "clearclip", "naclip"]
+
+
 def setting(default: Any, help: str, *, least: float = -math.inf, most: float = math.inf) -> Any:
     """A field with its description, which the CLI and the ROS parameters show, and the limits of a number."""
     metadata = {"help": help, "least": least, "most": most}
@@ -50,7 +53,45 @@ class StudentConfig:
         80.0, "points further away horizontally are not labelled", least=1.0, most=1000.0
     )
     intensity: bool = setting(False, "whether the intensity of a point is an input")
+    colour: bool = setting(False, "whether the colour of a point is an input")
     temperature: float = setting(0.07, "divides the cosine before the softmax over classes", least=1e-3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherConfig:
+    """The frozen dense CLIP that names the pixels, and how it is asked; see clip/."""
+
+    model: str = setting("ViT-B-16", "a name of open_clip, hf-hub:ORGANISATION/NAME or local-dir:FOLDER")
+    pretrained: str = setting(
+        "",
+        "weights: a tag of open_clip, a file, TAG=FILE or random; empty for OpenAI's, or those of a folder",
+    )
+    mode: DenseMode = setting(
+        "maskclip", "what the last block does instead of pooling; see clip/attention.py"
+    )
+    height_px: int = setting(
+        448, "what images are scaled to, with their width; 0 leaves them as they are", least=0, most=8192
+    )
+    window_px: int = setting(
+        224, "side of the windows that slide over an image; 0 takes the image as a whole", least=0, most=4096
+    )
+    stride_px: int = setting(0, "from one window to the next; 0 for half a window", least=0, most=4096)
+    templates: str = setting("full", "prompts: full (85), simple or none, or a sentence with {}")
+    phrases: Literal["best", "mean"] = setting(
+        "best", "what of a class's phrases counts: the best or their mean"
+    )
+    denoising: float = setting(
+        0.0, "a class that is nowhere as probable as this is not in the image; 0 is off", least=0.0, most=1.0
+    )
+    smoothing: float = setting(
+        0.0,
+        "patches of which no class is as probable as this follow those that look alike",
+        least=0.0,
+        most=1.0,
+    )
+    precision: Literal["fp32", "fp16", "bf16"] = setting("fp32", "number format of the network")
+    device: str = setting("auto", "auto, cpu or cuda")
+    compile: bool = setting(False, "whether torch.compile prepares the network, which takes a minute")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

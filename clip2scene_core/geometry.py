@@ -1,4 +1,4 @@
-"""Rigid transforms and the occlusion test.
+"""Rigid transforms and the occlusion tests.
 
 Shapes: N points.
 """
@@ -148,6 +148,23 @@ def visible(
     sides = across[row - 1, column], across[row + 1, column], down[row, column - 1], down[row, column + 1]
     shown[shown] = depth <= np.maximum.reduce(sides) + margin_m + margin_ratio * depth
     return shown
+
+
+def depth_agrees(
+    pixels: np.ndarray, depth_m: np.ndarray, image_depth_m: np.ndarray, *, margin_m: float = 0.05
+) -> np.ndarray:
+    """Occlusion test for images with depth: (N,) bool, True where the image measured the point's own depth.
+
+    `pixels` (N, 2) and `depth_m` (N,) are those of cameras.project, `image_depth_m` (H, W) the image's. A
+    point off the image, or where nothing was measured, is not known to be seen: False.
+    """
+    height, width = image_depth_m.shape
+    column, row = np.rint(pixels).T
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    measured_m = image_depth_m[row[inside].astype(np.intp), column[inside].astype(np.intp)]
+    agrees = np.zeros(len(pixels), bool)
+    agrees[inside] = np.abs(measured_m - depth_m[inside]) <= margin_m
+    return agrees
 
 
 def _smallest_of_three(grid: np.ndarray) -> np.ndarray:

@@ -31,8 +31,8 @@ class MergedScan:
 def merge(scans: Sequence[LidarScan], world_from_lidars: Sequence[SE3]) -> MergedScan:
     """One scan of L > 0, each with its pose at its own stamp, all in one frame that stands still.
 
-    Scans have to be free of the motion during them (see deskew). Intensity is kept where all have it; beams
-    and times of different LiDARs do not go together. A single scan is kept as it is.
+    Scans have to be free of the motion during them (see deskew). Intensity and colours are kept where all
+    have them; beams and times of different LiDARs do not go together. A single scan is kept as it is.
     """
     starts = np.cumsum([0, *(len(scan.xyz) for scan in scans)])
     main, *others = scans
@@ -42,12 +42,17 @@ def merge(scans: Sequence[LidarScan], world_from_lidars: Sequence[SE3]) -> Merge
     poses = [main_from_world @ world_from_lidar for world_from_lidar in world_from_lidars[1:]]
     with np.errstate(invalid="ignore"):  # rows without a return may hold infinities
         moved = [pose.apply(scan.xyz) for scan, pose in zip(others, poses, strict=True)]
-    intensities = [scan.intensity for scan in scans]
-    known = [intensity for intensity in intensities if intensity is not None]
     merged = LidarScan(
         xyz=np.concatenate([main.xyz, *moved]),
-        intensity=np.concatenate(known) if len(known) == len(scans) else None,
+        intensity=_joined([scan.intensity for scan in scans]),
+        rgb=_joined([scan.rgb for scan in scans]),
         stamp_ns=main.stamp_ns,
         frame_id=main.frame_id,
     )
     return MergedScan(scan=merged, starts=starts)
+
+
+def _joined(columns: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """All of them, one after the other, unless one is missing."""
+    known = [column for column in columns if column is not None]
+    return np.concatenate(known) if len(known) == len(columns) else None

@@ -32,6 +32,8 @@ class LidarScan:
     stamp_ns: int
     """Time of the scan, nanoseconds since the epoch (or since the start of a simulation)."""
     frame_id: str
+    rgb: np.ndarray | None = None
+    """(N, 3) uint8, of clouds that come with colours."""
 
     def __post_init__(self) -> None:
         if self.xyz.ndim != 2 or self.xyz.shape[1] != 3:
@@ -40,6 +42,8 @@ class LidarScan:
             column = getattr(self, name)
             if column is not None and column.shape != (len(self.xyz),):
                 raise DataError(f"LidarScan.{name} must have shape ({len(self.xyz)},), got {column.shape}")
+        if self.rgb is not None and self.rgb.shape != self.xyz.shape:
+            raise DataError(f"LidarScan.rgb must have shape {self.xyz.shape}, got {self.rgb.shape}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,6 +58,8 @@ class CameraImage:
     """The optical frame: x right, y down, z forward."""
     encoded: bytes | None = field(default=None, repr=False)
     """The JPEG or PNG file that `rgb` was decoded from, where there is one; who changes `rgb` drops it."""
+    depth_m: np.ndarray | None = field(default=None, repr=False)
+    """(H, W) float32: depth (z in the optical frame) seen at each pixel of `rgb`, NaN where unknown."""
 
     def __post_init__(self) -> None:
         expected = (self.camera.height, self.camera.width, 3)
@@ -62,6 +68,8 @@ class CameraImage:
                 f"CameraImage.rgb must be uint8 {expected} as its camera says, "
                 f"got {self.rgb.dtype} {self.rgb.shape}"
             )
+        if self.depth_m is not None and self.depth_m.shape != expected[:2]:
+            raise DataError(f"CameraImage.depth_m must have shape {expected[:2]}, got {self.depth_m.shape}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -42,8 +42,9 @@ class Voxels:
 FEATURES = ("height", "offset x", "offset y", "offset z", "low height", "relief")
 """Input features of a voxel, means over its points: height above the ground in metres / 2; position in
 the voxel in voxels, -0.5..0.5; the height again in metres x 2 but cut at +-0.5 m, for kerbs and gutters;
-relief of the ground in metres x 4, cut at +-0.5 m. With `intensity` the intensity follows. The distance from
-the sensor is not told: it would stand for the layout of the places that were learnt from."""
+relief of the ground in metres x 4, cut at +-0.5 m. With `intensity` the intensity follows, with `rgb` red,
+green and blue, -1..1. The distance from the sensor is not told: it would stand for the layout of the places
+that were learnt from."""
 
 
 def occupied(xyz: np.ndarray, size_m: float) -> tuple[np.ndarray, np.ndarray]:
@@ -63,10 +64,12 @@ def voxelise(
     size_m: float,
     range_m: float,
     intensity: np.ndarray | None = None,
+    rgb: np.ndarray | None = None,
 ) -> Voxels:
     """Voxels of points (N, 3) in the sensor frame; NaN points and those beyond `range_m` are in none.
 
-    `range_m` is a horizontal distance; `intensity` (N,), where given, must be scaled to about 0..1.
+    `range_m` is a horizontal distance; `intensity` (N,), where given, must be scaled to about 0..1; `rgb` is
+    (N, 3) uint8.
     """
     with np.errstate(invalid="ignore"):
         distance_m = np.hypot(xyz_lidar[:, 0], xyz_lidar[:, 1])
@@ -84,6 +87,8 @@ def voxelise(
     ]
     if intensity is not None:
         columns.append(intensity[inside])
+    if rgb is not None:
+        columns.extend((rgb[inside] / 127.5 - 1).T)
     count = np.bincount(voxel, minlength=len(coordinates))
     sums = [np.bincount(voxel, weights=column, minlength=len(coordinates)) for column in columns]
     voxel_of_point = np.full(len(xyz_lidar), -1, np.int64)

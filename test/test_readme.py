@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from clip2scene_core.cli import app
@@ -27,6 +29,13 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 CONFIGURATIONS = sorted((ROOT / "config").glob("*.yaml"))
+
+
+TINY_CLIP = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 1},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1},
+}
 
 
 def extras() -> dict[str, list[str]]:
@@ -80,6 +89,9 @@ def placeholders(tmp_path_factory) -> Path:
     points.astype("<f4").tofile(sequence / "velodyne/000000.bin")
     labels.astype("<u4").tofile(sequence / "labels/000000.label")
     points.astype("<f4").tofile(scans / "0000000000.bin")
+    (root / "Readme.json").write_text(json.dumps(TINY_CLIP))
+    (root / "photos").mkdir()
+    Image.fromarray(rng.integers(0, 256, (24, 40, 3), np.uint8)).save(root / "photos/street.png")
     bag = CliRunner().invoke(
         app, ["convert", "semantic-kitti", f"{root}/path/to/dataset", f"{root}/path/to/bag"]
     )
@@ -87,10 +99,13 @@ def placeholders(tmp_path_factory) -> Path:
     return root
 
 
+TEACHER = "--model Readme --pretrained random --set templates=none --set height_px=24 --set window_px=0"
 SHORTER = {
     "simulate": "--towns 1 --sweeps 1",
     "finetune": "--set training.steps=1 --set training.batch=1 --set training.loaders=0 "
     "--set training.device=cpu --set student.variant=14 --set student.width=0.05 --set student.voxel_m=0.5",
+    "label-images": TEACHER,
+    "view": TEACHER,
 }
 """Options behind those of the README, with which its long commands are over in a second."""
 
@@ -98,6 +113,9 @@ SHORTER = {
 def test_the_commands_of_the_readme_run(placeholders, monkeypatch):
     """As they stand there, one after the other, but for the options of SHORTER."""
     pytest.importorskip("lightning", reason="lightning is not installed: clip2scene_ros[train]")
+    open_clip = pytest.importorskip("open_clip", reason="open_clip is not installed: clip2scene_ros[clip]")
+    open_clip.add_model_config(placeholders / "Readme.json")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(placeholders / "cache"))
     monkeypatch.chdir(placeholders)
     monkeypatch.setattr(sweeps, "random_sweeps", lambda seed, count: [town_sweep()] * count)
     for line in commands_in(ROOT / "README.md", "clip2scene"):
@@ -110,6 +128,8 @@ def test_the_commands_of_the_readme_run(placeholders, monkeypatch):
         "out/bag/metadata.yaml",
         "figures.json",
         "out/run/student.safetensors",
+        "out/named/street_overlay.png",
+        "frame.png",
     )
     assert [name for name in results if not Path(name).is_file()] == []
 
@@ -137,7 +157,7 @@ def test_the_packages_of_a_robot_are_those_that_are_required():
 
 def test_the_readme_shows_the_commands():
     shown = {shlex.split(line)[1] for line in commands_in(ROOT / "README.md", "clip2scene") if " " in line}
-    assert {"inspect", "label", "convert", "evaluate", "simulate", "finetune"} <= shown
+    assert set(typer.main.get_command(app).commands) - {"demo"} <= shown
 
 
 def test_recordings_are_those_that_can_be_opened():

@@ -33,14 +33,14 @@ class DensePatches:
     patch_px: int
     """Side of a patch."""
     image_size: tuple[float, float]
-    """Height and width in pixels of what the patches cover: the image, continued to whole patches."""
+    """Height and width, in pixels of the image, of what the patches cover: it, continued to whole patches."""
 
 
 class DenseClip(nn.Module):
     """A frozen CLIP that answers for every patch of an image of any size.
 
     An image whose sides are not whole patches is continued on the right and at the bottom by its last pixels:
-    pixels keep their size and place. `sample_features` reads the result at pixels.
+    pixels keep their place. `sample_features` reads the result at pixels.
     """
 
     def __init__(
@@ -48,12 +48,14 @@ class DenseClip(nn.Module):
         clip: LoadedClip,
         *,
         mode: DenseMode = "maskclip",
+        height_px: int | None = None,
         window_px: int | None = None,
         stride_px: int | None = None,
         compile: bool = False,
     ) -> None:
         """Raises ConfigError for an encoder without patches, an unknown mode or impossible windows.
 
+        height_px: what images are scaled to, with their width; None leaves them as they are.
         window_px: side of the windows through which larger images are seen, best the size the model was
             trained at; None shows it images whole.
         stride_px: from one window to the next; half a window where it is None.
@@ -68,6 +70,7 @@ class DenseClip(nn.Module):
         self._tower = take_apart(self.visual)
         self.mode, self.patch_px = mode, self._tower.patch_px
         self.embedding_dim = self._tower.embedding_dim
+        self._height = height_px
         self._window, self._stride = _in_patches(window_px, stride_px, self.patch_px)
         mean, std = (torch.tensor(each).reshape(3, 1, 1) for each in (clip.mean, clip.std))
         self.register_buffer("_scale", (1 / (255 * std)).to(clip.device), persistent=False)
@@ -86,6 +89,7 @@ class DenseClip(nn.Module):
             "std": str(self._clip.std),
             "dtype": str(self._clip.dtype).removeprefix("torch."),
             "mode": self.mode,
+            "height_px": str(self._height),
             "window_px": str(self._window * self.patch_px),
             "stride_px": str(self._stride * self.patch_px),
             "revision": str(REVISION),
@@ -100,7 +104,9 @@ class DenseClip(nn.Module):
     @torch.no_grad()
     def forward(self, rgb: np.ndarray | Tensor, *, keys: bool = False) -> DensePatches:
         """Features, and keys if asked for, of images (B, H, W, 3) uint8 RGB; raises DataError for others."""
-        images = self._normalised(rgb)
+        images = self._scaled(self._normalised(rgb))
+        shown = images.shape[2:]
+        images = F.pad(images, [0, -shown[1] % self.patch_px, 0, -shown[0] % self.patch_px], mode="replicate")
         if self._window:
             seen = through_windows(
                 lambda crops: self._encoder(crops, keys),
@@ -112,7 +118,10 @@ class DenseClip(nn.Module):
             )
         else:
             seen = self._encoder(images, keys)
-        height, width = images.shape[2:]
+        height, width = (
+            side * covered / of
+            for side, covered, of in zip(rgb.shape[1:3], images.shape[2:], shown, strict=True)
+        )
         return DensePatches(
             features=seen[:, : self.embedding_dim],
             keys=seen[:, self.embedding_dim :] if keys else None,
@@ -121,15 +130,21 @@ class DenseClip(nn.Module):
         )
 
     def _normalised(self, rgb: np.ndarray | Tensor) -> Tensor:
-        """(B, 3, H, W) as the encoder wants it, its sides made whole patches."""
+        """(B, 3, H, W) in the numbers that the encoder knows."""
         if rgb.ndim != 4 or rgb.shape[3] != 3 or 0 in rgb.shape or rgb.dtype not in (np.uint8, torch.uint8):
             raise DataError(f"images expected (B, H, W, 3) uint8, got {tuple(rgb.shape)} {rgb.dtype}")
         if isinstance(rgb, np.ndarray):
             rgb = torch.from_numpy(np.require(rgb, requirements=("C", "W")))
         images = rgb.to(self._scale.device, non_blocking=True).permute(0, 3, 1, 2)
-        images = torch.addcmul(self._shift, images, self._scale).to(self._clip.dtype)
+        return torch.addcmul(self._shift, images, self._scale).to(self._clip.dtype)
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) as high as wanted; averaged over what becomes one pixel, against moire."""
         height, width = images.shape[2:]
-        return F.pad(images, (0, -width % self.patch_px, 0, -height % self.patch_px), mode="replicate")
+        if self._height is None or self._height == height:
+            return images
+        size = self._height, max(round(width * self._height / height), 1)
+        return F.interpolate(images, size, mode="bilinear", antialias=True)
 
     def _encode(self, images: Tensor, keys: bool) -> Tensor:
         """(B, D, h, w), or (B, D + K, h, w) with keys, of normalised images."""
@@ -152,8 +167,7 @@ def sample_features(features: Tensor, pixels: Tensor, image_size: tuple[float, f
 
     pixels: u right and v down, pixel centres at whole numbers; outside the centres of the outermost patches,
         these answer. They have to be finite.
-    image_size: height and width that the patches cover, `DensePatches.image_size`. For an image that was
-        resized before it was shown, divided by how much it grew: pixels are those of the original.
+    image_size: height and width that the patches cover, `DensePatches.image_size`.
     """
     h, w = features.shape[1:]
     left, right, rightness = _between(pixels[:, 0], w, image_size[1])

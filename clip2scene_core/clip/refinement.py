@@ -42,12 +42,12 @@ def smooth_by_keys(scores: Tensor, keys: Tensor, *, temperature: float, threshol
     if threshold <= 0:
         return scores
     probability = class_probabilities(scores, temperature).flatten(2).transpose(1, 2)
-    unit = F.normalize(keys.float().flatten(2), dim=1)
     smoothed = scores.flatten(2).clone()
     for image in range(len(scores)):
+        unit = F.normalize(keys[image].flatten(1).float(), dim=0)
         doubtful = (probability[image].amax(dim=1) < threshold).nonzero().squeeze(1)
-        for rows in doubtful.split(max(1, PAIRS // unit.shape[2])):
-            weight = (unit[image, :, rows].T @ unit[image]).clamp_min_(0)
+        for rows in doubtful.split(max(1, PAIRS // unit.shape[1])):
+            weight = (unit[:, rows].T @ unit).clamp_min_(0)
             weight.scatter_(1, rows[:, None], 1.0)  # a patch looks like itself, even without a key
             mean = F.normalize(weight @ probability[image], p=1, dim=1)
             smoothed[image, :, rows] = (temperature * mean.log()).clamp_min_(ABSENT).T.to(scores.dtype)

@@ -149,7 +149,7 @@ def _read(file: Path) -> Tensor | None:
         embedding = load_file(file)[TENSOR]
     except (KeyError, OSError, SafetensorError):
         return None
-    whole = embedding.ndim == 1 and abs(float(embedding.norm()) - 1) < 1e-3
+    whole = embedding.ndim == 1 and abs(float(embedding.float().norm()) - 1) < 1e-3
     return embedding if whole else None
 
 

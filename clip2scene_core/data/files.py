@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -30,7 +32,7 @@ def read_class_ids(path: Path, dtype: str, points: int) -> np.ndarray:
 
 
 def _read_array(path: Path, dtype: np.dtype, columns: int, what: str) -> np.ndarray:
-    data = _read(path)
+    data = read_bytes(path)
     if len(data) % (columns * dtype.itemsize):
         raise DataError(
             f"{path} has {len(data)} bytes, no whole number of {what}: truncated or another format?"
@@ -40,14 +42,31 @@ def _read_array(path: Path, dtype: np.dtype, columns: int, what: str) -> np.ndar
 
 def read_image(path: Path) -> tuple[np.ndarray, bytes | None]:
     """(H, W, 3) uint8 RGB, and the file itself where it is JPEG or PNG."""
+    return decode_image(read_bytes(path), str(path))
+
+
+def decode_image(data: bytes, name: str) -> tuple[np.ndarray, bytes | None]:
+    """`read_image` of the bytes of a file that errors call `name`."""
+    return _pixels(data, name, "RGB"), jpeg_or_png(data)
+
+
+def read_depth(path: Path) -> np.ndarray:
+    """(H, W) integers of a picture with one channel of 16 bits or more, such as a PNG of depths."""
+    depth = _pixels(read_bytes(path), str(path))
+    if depth.ndim != 2 or depth.dtype.itemsize < 2:
+        raise DataError(f"{path} must have one channel of 16 bits, got {depth.dtype} {depth.shape}")
+    return depth
+
+
+def _pixels(data: bytes, name: str, mode: str | None = None) -> np.ndarray:
+    """Of a picture, converted to a `mode` of Pillow where one is given."""
     from PIL import Image
 
-    data = _read(path)
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return np.array(image.convert("RGB")), jpeg_or_png(data)
+            return np.array(image if mode is None else image.convert(mode))
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} is no whole image: {error}") from error
+        raise DataError(f"{name} is no whole image: {error}") from error
 
 
 def jpeg_or_png(data: bytes) -> bytes | None:
@@ -58,7 +77,7 @@ def jpeg_or_png(data: bytes) -> bytes | None:
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8."""
     try:
-        return _read(path).decode()
+        return read_bytes(path).decode()
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no text file: {error}") from error
 
@@ -66,7 +85,7 @@ def read_text(path: Path) -> str:
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
     try:
-        return json.loads(_read(path))
+        return json.loads(read_bytes(path))
     except ValueError as error:
         raise DataError(f"{path} is no JSON file: {error}") from error
 
@@ -83,14 +102,21 @@ def read_numbers(path: Path, columns: int) -> np.ndarray:
         raise DataError(f"{path} holds something that is no number: {error}") from error
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """All of a file."""
+    with opened(path) as file:
+        return file.read()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file to read; what the system has against it is a DataError."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError as error:
-        raise _missing(path) from error
+        raise DataError(
+            f"{path} does not exist: the recording is incomplete or its root is another folder"
+        ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _missing(path: Path) -> DataError:
-    return DataError(f"{path} does not exist: the recording is incomplete or its root is another folder")

@@ -17,6 +17,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "t4": ("t4", "T4Source"),
     "kitti-raw": ("kitti_raw", "KittiRawSource"),
     "semantic-kitti": ("semantic_kitti", "SemanticKittiSource"),
+    "scannet": ("scannet", "ScannetSource"),
     "rosbag": ("rosbag", "RosbagSource"),
 }
 """Module and class by kind."""
@@ -74,7 +75,7 @@ def _typed(text: str, expected: str) -> Any:
         return {key.strip(): float(value) for key, _, value in pairs}
     if expected == "bool":
         return {"true": True, "false": False}[text.lower()]
-    return {"int": int, "float": float}.get(expected, str)(text)
+    return {"int": int, "float": float}.get(expected.removesuffix(" | None"), str)(text)
 
 
 def _builder(kind: str, root: Path | str | None) -> Callable[..., FrameSource]:

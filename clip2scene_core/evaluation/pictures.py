@@ -1,6 +1,6 @@
-"""Pictures of a labelled scan: from above, and projected into the camera images.
+"""Pictures of labels: of a scan from above and projected into the camera images, and of an image's pixels.
 
-Shapes: N points.
+Shapes: N points, H x W pixels.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BACKGROUND = "#14161a"
+LEGEND_COLUMNS = 6
 
 
 def save_picture(
@@ -65,6 +66,36 @@ def save_picture(
     figure.suptitle(title, color="white", fontsize=12)
     with whole_file(path) as temporary:
         figure.savefig(temporary, format="png", facecolor=BACKGROUND)
+
+
+def save_overlay(path: Path, rgb: np.ndarray, class_id: np.ndarray, label_set: LabelSet) -> None:
+    """Writes a PNG: an image (H, W, 3) uint8 under its classes (H, W), with their names below.
+
+    Pixels of the image are pixels of the picture, up to 2000 in a row; the image shows through where it
+    has contrast.
+    """
+    from matplotlib.figure import Figure
+
+    height, width = class_id.shape
+    inches = np.array([np.clip(width, 600, 2000) / 100, 0.0])
+    inches[1] = inches[0] * height / width
+    legend = 0.25 * (-(-len(np.unique(class_id)) // LEGEND_COLUMNS) + 1)
+    figure = Figure(figsize=(inches[0], inches[1] + legend), dpi=100, facecolor=BACKGROUND)
+    axis = figure.add_axes((0, legend / (inches[1] + legend), 1, inches[1] / (inches[1] + legend)))
+    axis.imshow((0.45 * rgb + 0.55 * label_set.palette()[class_id]).astype(np.uint8))
+    axis.axis("off")
+    _legend(figure, class_id, label_set)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format="png", facecolor=BACKGROUND)
+
+
+def save_class_ids(path: Path, class_id: np.ndarray) -> None:
+    """Writes classes (H, W) as a grey PNG of 8 bits, of 16 where an id needs them."""
+    from PIL import Image
+
+    depth = np.uint8 if class_id.max(initial=0) < 256 else np.uint16
+    with whole_file(path) as temporary:
+        Image.fromarray(class_id.astype(depth)).save(temporary)
 
 
 def draw_birds_eye(
@@ -127,7 +158,7 @@ def draw_panorama(axis: Axes, xyz: np.ndarray, class_id: np.ndarray, label_set: 
 def _legend(figure: Figure, class_id: np.ndarray, label_set: LabelSet) -> None:
     from matplotlib.lines import Line2D
 
-    share = np.bincount(class_id, minlength=65536) / max(len(class_id), 1)
+    share = np.bincount(class_id.ravel(), minlength=65536) / max(class_id.size, 1)
     handles = [
         Line2D(
             [],
@@ -141,5 +172,10 @@ def _legend(figure: Figure, class_id: np.ndarray, label_set: LabelSet) -> None:
         if share[c.id] > 0
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=6, frameon=False, labelcolor="white", fontsize=10
+        handles=handles,
+        loc="outside lower center" if figure.get_layout_engine() else "lower center",
+        ncols=LEGEND_COLUMNS,
+        frameon=False,
+        labelcolor="white",
+        fontsize=10,
     )

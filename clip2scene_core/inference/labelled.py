@@ -1,4 +1,4 @@
-"""A recording with the labels of a student in place of its own."""
+"""A recording with the labels of a student or teacher in place of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from clip2scene_core.data.source import FrameSource
 from clip2scene_core.geometry import SE3
 from clip2scene_core.inference.segmenter import SemanticSegmenter
 from clip2scene_core.inference.stages import StageTimer
+from clip2scene_core.inference.teacher import Teacher
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import Frame
 
@@ -16,7 +17,7 @@ from clip2scene_core.types import Frame
 class LabelledSource:
     """A FrameSource over another one; each frame is labelled when it is read."""
 
-    def __init__(self, source: FrameSource, segmenter: SemanticSegmenter) -> None:
+    def __init__(self, source: FrameSource, segmenter: SemanticSegmenter | Teacher) -> None:
         self._source = source
         self._segmenter = segmenter
         self.label_set: LabelSet = segmenter.label_set

@@ -98,6 +98,8 @@ class SemanticSegmenter:
         """The voxels of a scan, and the semantic feature (R, D) of each of them or of their points."""
         if self._checkpoint.student.intensity and scan.intensity is None:
             raise ConfigError("the checkpoint wants intensity, but the cloud has none; use another one")
+        if self._checkpoint.student.colour and scan.rgb is None:
+            raise ConfigError("the checkpoint wants colours, but the cloud has none; use another one")
         voxels, features = self._embed_view(scan, stages)
         if self._config.views > 1 and len(features):
             features = self._averaged(scan, voxels, features, stages)
@@ -113,6 +115,7 @@ class SemanticSegmenter:
                 size_m=student.voxel_m,
                 range_m=student.range_m,
                 intensity=scan.intensity if student.intensity else None,
+                rgb=scan.rgb if student.colour else None,
             )
         if not len(voxels.coordinates):
             return voxels, self._text.new_zeros(0, self._text.shape[1])

@@ -66,11 +66,15 @@ class TrainingSamples(Dataset):
         intensity = frame.scan.intensity if self._student.intensity else None
         if self._student.intensity and intensity is None:
             raise DataError(f"student.intensity is set, but the scan of frame {index} has no intensity")
+        rgb = frame.scan.rgb if self._student.colour else None
+        if self._student.colour and rgb is None:
+            raise DataError(f"student.colour is set, but the scan of frame {index} has no colours")
         voxels = voxelise(
             _varied(frame.scan.xyz[rows], rng, self._vary),
             size_m=self._student.voxel_m,
             range_m=self._student.range_m,
             intensity=None if intensity is None else intensity[rows],
+            rgb=None if rgb is None else rgb[rows],
         )
         if self._per_point:
             return voxels, target[rows][voxels.inside]

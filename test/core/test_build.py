@@ -14,15 +14,28 @@ from clip2scene_core.voxels import FEATURES, voxelise
 
 
 @pytest.mark.parametrize("architecture", ["minkunet", "spvcnn"])
-@pytest.mark.parametrize("intensity", [False, True])
-def test_the_student_takes_what_voxelise_gives(intensity, architecture):
+@pytest.mark.parametrize(
+    ("intensity", "colour"), [(False, False), (True, False), (False, True), (True, True)]
+)
+def test_the_student_takes_what_voxelise_gives(intensity, colour, architecture):
     config = StudentConfig(
-        architecture=architecture, variant=14, width=0.05, embedding_dim=7, intensity=intensity
+        architecture=architecture,
+        variant=14,
+        width=0.05,
+        embedding_dim=7,
+        intensity=intensity,
+        colour=colour,
     )
     student = build_student(config, engine="torch").eval()
     xyz = np.random.default_rng(0).uniform(-5, 5, (50, 3)).astype(np.float32)
-    voxels = voxelise(xyz, size_m=0.5, range_m=9, intensity=np.ones(50, np.float32) if intensity else None)
-    assert voxels.features.shape[1] == len(FEATURES) + intensity
+    voxels = voxelise(
+        xyz,
+        size_m=0.5,
+        range_m=9,
+        intensity=np.ones(50, np.float32) if intensity else None,
+        rgb=np.ones((50, 3), np.uint8) if colour else None,
+    )
+    assert voxels.features.shape[1] == len(FEATURES) + intensity + 3 * colour
     rows = {"minkunet": len(voxels.coordinates), "spvcnn": 50}[architecture]
     assert student(collate([voxels])).semantic.shape == (rows, 7)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from clip2scene_core.cameras import Camera, in_image, project, rays
+from clip2scene_core.cameras import Camera, in_image, project, rays, resized
 from clip2scene_core.errors import CalibrationError
 
 MATRIX = np.array([[520.0, 0.0, 322.5], [0.0, 515.0, 238.25], [0.0, 0.0, 1.0]])
@@ -213,3 +213,15 @@ def test_a_camera_goes_to_other_processes():
 def test_unusable_cameras_are_errors(change, words):
     with pytest.raises(CalibrationError, match=words):
         Camera(**({"width": 640, "height": 480, "matrix": MATRIX} | change))
+
+
+def test_a_resized_picture_is_stretched_as_opencv_stretches_it():
+    """In a picture of its own coordinates: what the ray of a pixel of the small one hits in the large one."""
+    large = camera("plumb_bob", [-0.3, 0.1, 0.001, -0.002])
+    small = resized(large, 320, 120)
+    assert (small.width, small.height, small.model) == (320, 120, "plumb_bob")
+    pixels = np.array([[100, 30], [160, 60], [250, 100]])
+    old, _ = project(large, rays(small, pixels))
+    coordinates = np.stack(np.meshgrid(np.arange(640.0), np.arange(480.0)), axis=2)
+    shrunk = cv2.resize(coordinates, (320, 120), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(old, shrunk[pixels[:, 1], pixels[:, 0]], atol=1e-6)

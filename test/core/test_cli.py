@@ -27,6 +27,7 @@ from clip2scene_core.data.bag_reader import BagReader
 from clip2scene_core.data.inspection import inspect_bag
 from clip2scene_core.data.new_bag import new_bag
 from clip2scene_core.inference import SemanticSegmenter
+from clip2scene_core.labels import LabelSet
 from clip2scene_core.simulation import sweeps
 from clip2scene_core.simulation.sampling import TrainingSweep
 from clip2scene_core.types import LidarScan, SemanticLabels
@@ -463,6 +464,73 @@ class TestFinetune:
         error = error_of(*self.finetune(kitti, tmp_path / "run"), "--set", "training.step=3")
         assert error == "error: unknown setting 'training.step'; did you mean 'steps'?"
         assert names(tmp_path) == []
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder with two pictures, one of them lying on its side as its Exif says, and one that is none."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pictures"
+    (folder / "trip").mkdir(parents=True)
+    Image.fromarray(rng.integers(0, 256, (24, 40, 3), np.uint8)).save(folder / "street.png")
+    lying, exif = Image.fromarray(rng.integers(0, 256, (24, 40, 3), np.uint8)), Image.Exif()
+    exif[0x0112] = 6
+    lying.save(folder / "trip" / "street.jpg", exif=exif)
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("no picture either")
+    return folder
+
+
+@pytest.fixture
+def teacher(clip_folder, tmp_path, monkeypatch):
+    """Arguments that name a tiny teacher, which keeps its words in an empty folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    settings = ("templates=none", "height_px=24", "window_px=0")
+    return ("--model", f"local-dir:{clip_folder}", *(a for s in settings for a in ("--set", s)))
+
+
+class TestLabelImages:
+    def test_every_pixel_of_every_picture_has_a_class_of_the_words(self, pictures, teacher, tmp_path):
+        out = tmp_path / "out"
+        done = run("label-images", pictures, "--out", out, "--words", "road, car|van, tree", *teacher)
+        assert "class ids, overlays and label_set.yaml of 2 pictures" in done.stdout
+        assert "broken.jpg is no readable picture" in done.stdout
+        assert names(out) == ["label_set.yaml", "street.png", "street_overlay.png", "trip"]
+        for name, size in (("street", (40, 24)), ("trip/street", (24, 40))):
+            ids = Image.open(out / f"{name}.png")
+            assert (ids.mode, ids.size) == ("L", size)
+            assert set(np.unique(ids)) <= {1, 2, 3}
+            assert Image.open(out / f"{name}_overlay.png").width == 600
+        vocabulary = LabelSet.named(str(out / "label_set.yaml"))
+        assert vocabulary.phrases == (("road",), ("car", "van"), ("tree",))
+
+    def test_what_cannot_be_labelled_is_an_error(self, pictures, teacher, tmp_path):
+        assert "none does not exist" in error_of("label-images", pictures / "none")
+        (tmp_path / "empty").mkdir()
+        assert "no picture; they end in .jpg" in error_of("label-images", tmp_path / "empty")
+        only_broken = ("label-images", pictures / "broken.jpg", "--out", tmp_path / "out")
+        done = CliRunner().invoke(cli.app, [str(a) for a in (*only_broken, *teacher)])
+        assert done.exit_code == 1 and "none of 1 pictures could be read" in done.stderr
+        assert "did you mean 'smoothing'?" in error_of("label-images", pictures, "--set", "smothing=1")
+        assert "given twice" in error_of("label-images", pictures, "--words", "car,car")
+
+
+class TestView:
+    def test_a_picture_shows_the_truth_the_student_or_the_teacher(self, kitti, student, teacher, tmp_path):
+        out = tmp_path / "picture.png"
+        for who in ((), ("--by", "student", "--checkpoint", student), ("--by", "teacher", *teacher)):
+            run("view", "semantic-kitti", kitti, out, "--frame", 1, *who)
+            assert Image.open(out).size == (1600, 880)
+            out.unlink()
+
+    def test_a_recording_for_rerun(self, kitti, tmp_path):
+        pytest.importorskip("rerun", reason="rerun is not installed: pip install 'clip2scene_ros[viz]'")
+        run("view", "semantic-kitti", kitti, tmp_path / "drive.rrd", "--frames", 2)
+        assert names(tmp_path) == ["drive.rrd"]
+
+    def test_what_cannot_be_shown_is_an_error(self, kitti, tmp_path):
+        assert "ends in .png or .rrd" in error_of("view", "semantic-kitti", kitti, tmp_path / "drive.gif")
+        assert "the last one" in error_of("view", "semantic-kitti", kitti, tmp_path / "x.png", "--frame", 9)
 
 
 class TestErrors:

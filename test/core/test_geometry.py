@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from clip2scene_core.cameras import Camera, project
 from clip2scene_core.errors import CalibrationError
-from clip2scene_core.geometry import SE3, visible
+from clip2scene_core.geometry import SE3, depth_agrees, visible
 
 CAMERA = Camera(
     width=640, height=480, matrix=np.array([[520.0, 0.0, 322.5], [0.0, 515.0, 238.25], [0.0, 0.0, 1.0]])
@@ -53,6 +53,29 @@ def test_visibility_of_points_without_pixel_is_false():
     assert visible(np.empty((0, 2)), np.empty(0)).shape == (0,)
     pixels = np.array([[10.0, 10.0], [np.nan, 10.0], [30.0, 10.0]])
     assert visible(pixels, np.array([9.0, 1.0, 2.0])).tolist() == [True, False, True]
+
+
+def test_a_point_is_seen_where_the_image_measured_its_own_depth():
+    """A wall at 3 m whose left column was not measured; a door at 2 m stands before its right column."""
+    image_depth_m = np.array([[np.nan, 3, 2], [np.nan, 3, 2]], np.float32)
+    points = [
+        ((1, 0), 3.0, True),
+        ((1.4, 0.6), 3.04, True),
+        ((1, 1), 2.96, True),
+        ((1, 1), 3.06, False),
+        ((1.6, 1), 3.0, False),  # on the wall behind the door
+        ((2.4, -0.4), 2.0, True),
+        ((0, 0), 3.0, False),
+        ((2.6, 0), 2.0, False),
+        ((-0.6, 0), 3.0, False),
+        ((1, 1.6), 3.0, False),
+        ((np.nan, np.nan), 3.0, False),
+    ]
+    pixels, depth_m, expected = zip(*points, strict=True)
+    seen = depth_agrees(np.array(pixels), np.array(depth_m), image_depth_m)
+    assert seen.tolist() == list(expected)
+    wide = depth_agrees(np.array(pixels), np.array(depth_m), image_depth_m, margin_m=0.5)
+    assert wide.tolist() == [True] * 4 + [False, True] + [False] * 5
 
 
 @given(quaternions, vectors)

@@ -17,6 +17,7 @@ def scan_of(*xyz, stamp_ns=0, frame_id="lidar"):
         xyz=np.array(xyz, np.float32).reshape(-1, 3),
         intensity=np.full(count, stamp_ns, np.float32),
         ring=np.zeros(count, np.uint16),
+        rgb=np.full((count, 3), stamp_ns, np.uint8),
         stamp_ns=stamp_ns,
         frame_id=frame_id,
     )
@@ -36,11 +37,12 @@ def test_points_are_moved_by_the_poses_of_their_own_stamps():
     assert not np.isfinite(merged.scan.xyz[3]).all()
     assert (merged.scan.stamp_ns, merged.scan.frame_id, merged.scan.ring) == (5, "front", None)
     assert merged.scan.intensity.tolist() == [5, 5, 9, 9]
+    assert merged.scan.rgb.tolist() == [[5] * 3, [5] * 3, [9] * 3, [9] * 3]
     assert merged.scan.xyz.dtype == np.float32
     assert merged.starts.tolist() == [0, 2, 4, 4]
     assert merged.lidar().tolist() == [0, 0, 1, 1]
-    dim = replace(left, intensity=None)
-    assert merge([front, dim], poses[:2]).scan.intensity is None
+    dim = merge([front, replace(left, intensity=None, rgb=None)], poses[:2]).scan
+    assert (dim.intensity, dim.rgb) == (None, None)
 
 
 def test_one_scan_is_kept_as_it_is():

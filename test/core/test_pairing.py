@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,17 @@ def test_what_a_board_hides_has_no_pixel(drive):
     without = point_pixel_pairs(frame, "front", occlusion=False)
     assert without.row.tolist() == list(range(3 + len(board)))
     assert point_pixel_pairs(frame, "front").row.tolist() == without.row[1:].tolist()
+
+
+def test_where_the_image_has_depths_they_have_to_agree(drive):
+    """The camera measured 10 m all over, but nothing in its left half."""
+    frame = drive([[11, 0, -0.5], [11.1, -1, -0.5], [31, 1, 0], [11, 2, -0.5]])
+    depth_m = np.full((100, 200), 10, np.float32)
+    depth_m[:, :100] = np.nan
+    image = replace(frame.images["front"], depth_m=depth_m)
+    measured = replace(frame, images={"front": image})
+    assert point_pixel_pairs(measured, "front").row.tolist() == [0]
+    assert point_pixel_pairs(measured, "front", occlusion=False).row.tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

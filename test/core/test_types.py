@@ -30,8 +30,14 @@ def test_columns_must_have_a_value_for_every_row(name):
         scan(**{name: np.zeros(4)})
 
 
-def image(rgb):
-    return CameraImage(rgb=rgb, camera=CAMERA, stamp_ns=0, frame_id="camera")
+def test_colours_are_three_values_for_every_row():
+    assert scan(rgb=np.zeros((5, 3), np.uint8)).rgb.shape == (5, 3)
+    with pytest.raises(DataError, match=r"rgb must have shape \(5, 3\), got \(5,\)"):
+        scan(rgb=np.zeros(5, np.uint8))
+
+
+def image(rgb, **more):
+    return CameraImage(rgb=rgb, camera=CAMERA, stamp_ns=0, frame_id="camera", **more)
 
 
 def test_images_must_fit_their_camera():
@@ -40,6 +46,8 @@ def test_images_must_fit_their_camera():
         image(np.zeros((4, 3, 3), np.uint8))
     with pytest.raises(DataError, match="float64"):
         image(np.zeros((3, 4, 3)))
+    with pytest.raises(DataError, match=r"depth_m must have shape \(3, 4\), got \(4, 3\)"):
+        image(np.zeros((3, 4, 3), np.uint8), depth_m=np.zeros((4, 3), np.float32))
 
 
 def test_camera_from_lidar_accounts_for_the_motion_between_their_stamps():

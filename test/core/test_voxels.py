@@ -36,6 +36,14 @@ def test_intensity_is_the_last_feature_and_a_mean():
     np.testing.assert_allclose(voxels.features[:, len(FEATURES)], [0.3, 0.9], atol=1e-6)
 
 
+def test_colours_follow_from_minus_one_to_one_and_are_means():
+    xyz = np.array([[0.1, 0, 0], [np.nan, 0, 0], [0.2, 0, 0], [5, 0, 0]], np.float32)
+    rgb = np.array([[0, 0, 255], [9, 9, 9], [255, 0, 255], [51, 102, 204]], np.uint8)
+    voxels = voxelise(xyz, size_m=1.0, range_m=10.0, intensity=np.ones(4, np.float32), rgb=rgb)
+    expected = [[1, 0, -1, 1], [1, -0.6, -0.2, 0.6]]
+    np.testing.assert_allclose(voxels.features[:, len(FEATURES) :], expected, atol=1e-6)
+
+
 def test_dtypes():
     voxels = voxelise(np.zeros((4, 3), np.float32), size_m=0.1, range_m=10.0)
     assert (voxels.coordinates.dtype, voxels.voxel_of_point.dtype) == (np.int32, np.int64)

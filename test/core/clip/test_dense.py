@@ -316,3 +316,16 @@ def test_a_gpu_never_waits_for_the_host(mode, window_px):
         torch.cuda.set_sync_debug_mode("default")
     assert read.isfinite().all()
     torch.testing.assert_close(found.features.cpu(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_images_are_scaled_as_pillow_does_it_and_pixels_stay_those_of_the_original(tiny_clip):
+    """60 x 83 pixels become 24 x 33, then whole patches: 24 x 40, which are 60 x 100.6 of the original's."""
+    image = np.random.default_rng(0).integers(0, 256, (60, 83, 3), np.uint8)
+    smaller = np.asarray(Image.fromarray(image).resize((33, 24), Image.Resampling.BILINEAR))
+    found = DenseClip(tiny_clip(), height_px=24)(image[None])
+    expected = DenseClip(tiny_clip())(smaller[None])
+    assert found.image_size == pytest.approx((60, 83 * 40 / 33))
+    cosine = F.cosine_similarity(found.features, expected.features)  # Pillow rounds to whole numbers
+    assert cosine.min() > 0.99
+    same = DenseClip(tiny_clip(), height_px=60)(image[None])
+    torch.testing.assert_close(same.features, DenseClip(tiny_clip())(image[None]).features)

@@ -11,7 +11,14 @@ from scipy import ndimage
 
 from clip2scene_core.cameras import Camera
 from clip2scene_core.errors import DataError
-from clip2scene_core.evaluation.pictures import draw_birds_eye, draw_overlay, draw_panorama, save_picture
+from clip2scene_core.evaluation.pictures import (
+    draw_birds_eye,
+    draw_overlay,
+    draw_panorama,
+    save_class_ids,
+    save_overlay,
+    save_picture,
+)
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.types import CameraImage, SemanticLabels
@@ -219,3 +226,25 @@ def test_a_picture_that_fails_leaves_the_old_one(scene, tmp_path, monkeypatch):
         saved(path, scene(spot(15, 0, 0)), [CAR] * 400)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_overlay_shows_a_pixel_a_pixel_in_the_colour_of_its_class(tmp_path):
+    """An image of two halves, wider than the narrowest picture; what lies below it is the legend."""
+    ids = np.full((200, 800), ROAD, np.uint16)
+    ids[:, 400:] = CAR
+    save_overlay(tmp_path / "overlay.png", np.zeros((200, 800, 3), np.uint8), ids, STREET)
+    picture = np.asarray(Image.open(tmp_path / "overlay.png").convert("RGB")).astype(int)
+    assert picture.shape[1] == 800 and picture.shape[0] > 200
+    for column, class_id in ((10, ROAD), (390, ROAD), (410, CAR), (790, CAR)):
+        for row in (5, 195):
+            np.testing.assert_allclose(picture[row, column], 0.55 * STREET.palette()[class_id], atol=2)
+    assert picture[200:].max() > 200, "no legend"
+
+
+@pytest.mark.parametrize(("largest", "mode"), [(255, "L"), (256, "I;16")])
+def test_class_ids_are_kept_as_they_are(tmp_path, largest, mode):
+    ids = np.array([[0, 1, largest]], np.uint16)
+    save_class_ids(tmp_path / "ids.png", ids)
+    with Image.open(tmp_path / "ids.png") as image:
+        assert image.mode == mode
+        np.testing.assert_array_equal(np.asarray(image), ids)

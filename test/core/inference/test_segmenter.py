@@ -309,18 +309,26 @@ def test_sweeps_are_registered_by_their_poses(segment, make_frame, monkeypatch):
     assert cell[:half].sort().values.tolist() == cell[half:].sort().values.tolist() == list(range(cells))
 
 
-def test_intensity_that_is_not_there(tiny_checkpoint, make_frame):
-    stem = "stem.0.conv.weight"
-    six = torch.cat([tiny_checkpoint.weights[stem], torch.zeros(27, 1, 8)], dim=1)
+@pytest.mark.parametrize(
+    ("setting", "column", "name", "values"),
+    [
+        ("intensity", "intensity", "intensity", np.ones(400, np.float32)),
+        ("colour", "rgb", "colours", np.ones((400, 3), np.uint8)),
+    ],
+)
+def test_intensity_that_is_not_there(tiny_checkpoint, make_frame, setting, column, name, values):
+    """Weights of zero for these inputs: where they are there, they change nothing."""
+    stem, inputs = "stem.0.conv.weight", values.size // 400
+    more = torch.cat([tiny_checkpoint.weights[stem], torch.zeros(27, inputs, 8)], dim=1)
     wants = replace(
         tiny_checkpoint,
-        student=replace(tiny_checkpoint.student, intensity=True),
-        weights={**tiny_checkpoint.weights, stem: six},
+        student=replace(tiny_checkpoint.student, **{setting: True}),
+        weights={**tiny_checkpoint.weights, stem: more},
     )
-    with pytest.raises(ConfigError, match="the checkpoint wants intensity, but the cloud has none"):
+    with pytest.raises(ConfigError, match=f"the checkpoint wants {name}, but the cloud has none"):
         segment_with(wants, make_frame(street()))
     frame = make_frame(street())
-    bright = replace(frame, scan=replace(frame.scan, intensity=np.ones(400, np.float32)))
+    bright = replace(frame, scan=replace(frame.scan, **{column: values}))
     np.testing.assert_array_equal(
         segment_with(wants, bright).class_id, segment_with(tiny_checkpoint, frame).class_id
     )

@@ -130,9 +130,22 @@ def test_intensity_goes_along_with_its_points(streets):
     np.testing.assert_allclose(voxels.features[:, -1], middle_x, atol=1e-4)
 
 
-def test_intensity_that_the_recording_does_not_have(streets):
+def test_colours_go_along_with_their_points(streets):
+    source = streets(1)
+    frame = source.frames[0]
+    below = np.floor(frame.scan.xyz / 0.5) % 2 == 0  # The same for all points of a voxel.
+    source.frames[0] = replace(frame, scan=replace(frame.scan, rgb=255 * below.astype(np.uint8)))
+    voxels, _ = samples(source, replace(AS_IT_IS, drop=0.5), colour=True)[1, 0]
+    np.testing.assert_allclose(
+        voxels.features[:, -3:], np.where(voxels.coordinates % 2 == 0, 1, -1), atol=1e-6
+    )
+
+
+def test_inputs_that_the_recording_does_not_have(streets):
     with pytest.raises(DataError, match="frame 0 has no intensity"):
         samples(streets(1), intensity=True)[0, 0]
+    with pytest.raises(DataError, match="frame 0 has no colours"):
+        samples(streets(1), colour=True)[0, 0]
 
 
 def test_a_batch_keeps_points_and_classes_together(streets):
