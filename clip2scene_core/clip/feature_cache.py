@@ -116,9 +116,9 @@ def fill_cache(
     frames_per_shard: int = FRAMES_PER_SHARD,
     progress: Progress = silent,
 ) -> FillReport:
-    """Makes a cache or completes it: what is there and undamaged is kept. FeatureCache reads it.
+    """Makes a cache or completes it: what is there and undamaged is kept, which takes reading it.
 
-    key: what determines the features: the identities of teacher and recording.
+    key: what determines the features: the identity of the teacher, how it is shown images, the recording.
     frames_per_shard: of a new cache; one that is there keeps its own.
 
     May be interrupted anywhere, also by a kill. The files depend on key, frames and teacher only: after
@@ -180,7 +180,7 @@ def _write_shard(
                 patches[index, camera] = stored
             else:
                 skipped[f"frame {index} {camera}"] = "its features are not finite in half precision"
-        progress(index + 1, total=len(frames), text="")
+        progress(index + 1, total=len(frames), text="computed")
     content = shard_bytes(patches)
     _write(path, content)
     digest = hashlib.sha256(content).hexdigest()

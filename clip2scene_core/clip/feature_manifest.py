@@ -32,7 +32,7 @@ class Manifest:
     """Nothing here tells when, where or in how many sessions a cache was filled."""
 
     key: Mapping[str, str]
-    """What determines the features: the identities of teacher and recording, and the number of `frames`."""
+    """What determines the features, see fill_cache, and the number of `frames`."""
     frames: int
     frames_per_shard: int
     shards: tuple[ShardRecord | None, ...]

@@ -1,6 +1,6 @@
 """Labels that nobody gave: the class of every pixel, and of every point that a camera sees.
 
-Shapes: B images, C classes, h x w patches, H x W pixels, N points, M pairs.
+Shapes: B images, C classes, h x w patches, H x W pixels, N points.
 """
 
 from __future__ import annotations

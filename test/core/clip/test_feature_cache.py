@@ -113,7 +113,7 @@ def test_images_that_are_not_there_are_none(whole):
 
 def test_a_second_pass_computes_nothing_and_still_tells_what_is_lacking(cache):
     before, told = content(cache), []
-    report = fill(cache, taught=None, progress=lambda done, **fields: told.append((done, fields["total"])))
+    report = fill(cache, None, progress=lambda done, **fields: told.append((done, fields["total"])))
     assert (report.computed, report.reused) == (0, 5)
     assert report.skipped == {"frame 3": "000003.jpg is no whole image: it ends early"}
     assert told == [(2, 5), (4, 5), (5, 5)]
