@@ -14,7 +14,7 @@ MANIFEST = ElementTree.parse("package.xml")
 EXTRAS = {
     "ros": ["ros-jazzy-common-interfaces", "ros-jazzy-rclpy[fastrtps]"],
     "clip": ["open_clip_torch", "torchvision"],
-    "train": ["lightning"],
+    "train": ["lightning", "scikit-image"],
     "motion": ["kiss-icp"],
     "nuscenes": ["nuscenes-devkit"],
     "viz": ["rerun-sdk"],
@@ -30,6 +30,7 @@ EXTRAS = {
         "pytest",
         "pytest-timeout",
         "ruff",
+        "scikit-image",
         "spconv; python_version < '3.14'",
         "types-PyYAML",
         # What nuscenes-devkit imports; it is installed without its own pins, which exclude NumPy 2.

@@ -15,8 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = {
     "camera_info", "cameras", "colours", "config", "deskew", "distortion", "errors", "geometry", "ground",
-    "images", "labels", "merging", "point_times", "pointcloud2", "stamps", "trajectory", "types", "voxels",
-    "writing",
+    "images", "labels", "merging", "point_times", "pointcloud2", "stamps", "superpixels", "trajectory",
+    "types", "voxels", "writing",
 }  # fmt: skip
 EDGES = {"__main__", "build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
 LAYERS = (
@@ -39,7 +39,7 @@ ROS = {
     "tf2_py",
     "tf2_ros",
 }
-HEAVY = {"kiss_icp", "lightning", "nuscenes", "open_clip", "rerun", "spconv"}
+HEAVY = {"kiss_icp", "lightning", "nuscenes", "open_clip", "rerun", "skimage", "spconv"}
 
 
 class Import(NamedTuple):
