@@ -14,7 +14,7 @@ MANIFEST = ElementTree.parse("package.xml")
 EXTRAS = {
     "ros": ["ros-jazzy-common-interfaces", "ros-jazzy-rclpy[fastrtps]"],
     "clip": ["open_clip_torch", "torchvision", "transformers"],
-    "train": ["lightning"],
+    "train": ["lightning", "scikit-image"],
     "motion": ["kiss-icp"],
     "nuscenes": ["nuscenes-devkit"],
     "viz": ["rerun-sdk"],
@@ -32,6 +32,7 @@ EXTRAS = {
         "pytest-timeout",
         "rerun-sdk",
         "ruff",
+        "scikit-image",
         "spconv; python_version < '3.14'",
         "torchvision",
         "transformers",

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VALUES = {
     "camera_info", "cameras", "colours", "config", "deskew", "distortion", "errors", "geometry", "ground",
     "images", "labels", "locking", "merging", "pairing", "palette", "point_times", "pointcloud2", "progress",
-    "stamps", "trajectory", "types", "voxels", "writing",
+    "stamps", "superpixels", "trajectory", "types", "voxels", "writing",
 }  # fmt: skip
 EDGES = {"__main__", "build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
 LAYERS = (
@@ -39,7 +39,9 @@ ROS = {
     "tf2_py",
     "tf2_ros",
 }
-HEAVY = {"huggingface_hub", "kiss_icp", "lightning", "nuscenes", "open_clip", "rerun", "spconv", "timm"}
+HEAVY = {
+    "huggingface_hub", "kiss_icp", "lightning", "nuscenes", "open_clip", "rerun", "skimage", "spconv", "timm",
+}  # fmt: skip
 
 
 class Import(NamedTuple):

@@ -82,6 +82,12 @@ def test_class_weights_weigh_the_mean():
     assert float(cross_entropy(scores, torch.tensor([0, 1]), weight)) == pytest.approx(expected)
 
 
+def test_cross_entropy_of_many_points_in_half_precision():
+    """The sum, 70000 log 3, is beyond float16."""
+    value = cross_entropy(torch.zeros(70000, 3, dtype=torch.float16), torch.zeros(70000, dtype=torch.int64))
+    assert float(value) == pytest.approx(math.log(3), rel=1e-5)
+
+
 @pytest.mark.parametrize("loss", [cross_entropy, lovasz_softmax])
 def test_gradients_against_finite_differences(loss):
     generator = torch.Generator().manual_seed(1)

@@ -1,4 +1,4 @@
-"""Losses as pure functions of network outputs.
+"""Losses of scores against known classes.
 
 Shapes: N points, C classes.
 """
@@ -9,12 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from clip2scene_core.losses.products import at_least_float32
+
 
 def cross_entropy(scores: Tensor, target: Tensor, class_weight: Tensor | None = None) -> Tensor:
     """Mean cross-entropy of scores (N, C) against classes (N,) int64, -1 ignored; 0 if all are."""
-    if not (target >= 0).any():
-        return scores.sum() * 0.0
-    return functional.cross_entropy(scores, target, weight=class_weight, ignore_index=-1)
+    scores = at_least_float32(scores)
+    total = functional.cross_entropy(scores, target, class_weight, ignore_index=-1, reduction="sum")
+    counted = (target >= 0).to(scores.dtype)
+    if class_weight is not None:
+        counted = counted * class_weight[target.clamp_min(0)]
+    return total / counted.sum().clamp_min(torch.finfo(scores.dtype).tiny)
 
 
 def lovasz_softmax(scores: Tensor, target: Tensor) -> Tensor:
