@@ -17,7 +17,7 @@ def classify(features: Tensor, text_embeddings: Tensor, phrase_class: Tensor, nu
     phrase. A class without a phrase scores -inf.
     """
     cosine = F.normalize(features, dim=1) @ F.normalize(text_embeddings.to(features.dtype), dim=1).T
-    return _best_phrase(cosine, phrase_class.expand_as(cosine), num_classes)
+    return best_phrase(cosine, phrase_class.expand_as(cosine), num_classes)
 
 
 def classify_patches(
@@ -31,15 +31,18 @@ def classify_patches(
     patches = features.float().flatten(2)
     text = F.normalize(text_embeddings.float(), dim=1)
     cosine = (text @ patches).div_(patches.norm(dim=1, keepdim=True).clamp_min(1e-12))
-    return _best_phrase(cosine, phrase_class[:, None].expand_as(cosine), num_classes).unflatten(
+    return best_phrase(cosine, phrase_class[:, None].expand_as(cosine), num_classes).unflatten(
         2, features.shape[2:]
     )
 
 
-def _best_phrase(cosine: Tensor, phrase_class: Tensor, num_classes: int) -> Tensor:
-    """Phrases along dimension 1 to classes; both tensors of one shape."""
-    shape = [cosine.shape[0], num_classes, *cosine.shape[2:]]
-    return cosine.new_full(shape, -torch.inf).scatter_reduce(1, phrase_class, cosine, "amax")
+def best_phrase(scores: Tensor, phrase_class: Tensor, num_classes: int) -> Tensor:
+    """(R, C, ...) largest score of each class of scores (R, P, ...); `phrase_class` is of their shape.
+
+    A class without a phrase has -inf.
+    """
+    shape = [scores.shape[0], num_classes, *scores.shape[2:]]
+    return scores.new_full(shape, -torch.inf).scatter_reduce(1, phrase_class, scores, "amax")
 
 
 def class_probabilities(scores: Tensor, temperature: float) -> Tensor:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from clip2scene_core.clip.similarity import best_phrase
 from clip2scene_core.losses.products import all_products
 from clip2scene_core.losses.supervised import cross_entropy
 
@@ -73,8 +74,7 @@ def semantic_cross_entropy(
     Of several phrases of a class, the one that fits the point best gives its score.
     """
     by_phrase = all_products(points, text_embeddings) / tau
-    scores = by_phrase.new_full((len(points), num_classes), -torch.inf)
-    scores = scores.scatter_reduce(1, phrase_class.expand(len(points), -1), by_phrase, "amax")
+    scores = best_phrase(by_phrase, phrase_class.expand_as(by_phrase), num_classes)
     return cross_entropy(scores, _class_of(phrase, phrase_class))
 
 
