@@ -306,10 +306,12 @@ def _read(file: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"weights {file} hold more than tensors, which is not safe to load; store them as .safetensors"
         ) from error
-    except (EOFError, OSError, RuntimeError, SafetensorError) as error:
+    except (EOFError, OSError, RuntimeError, SafetensorError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"weights {file} cannot be read: {first_line(error)}") from error
     content = content.get("state_dict", content) if isinstance(content, Mapping) else content
-    if not isinstance(content, Mapping) or not all(isinstance(each, Tensor) for each in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    ):
         raise CheckpointError(f"weights {file}: expected tensors by name, got {type(content).__name__}")
     return {name.removeprefix("module."): tensor for name, tensor in content.items()}
 

@@ -341,6 +341,7 @@ class Unsafe:
         ("x.pt", lambda file: torch.save({"state_dict": Unsafe()}, file), "hold more than tensors, .* store"),
         ("x.pt", lambda file: torch.save([1, 2], file), "expected tensors by name, got list"),
         ("x.pt", lambda file: torch.save({"epoch": 3}, file), "expected tensors by name, got dict"),
+        ("x.pt", lambda file: torch.save({0: torch.zeros(3)}, file), "expected tensors by name, got dict"),
         ("x.pt", lambda file: file.write_bytes(b""), "cannot be read: "),
         ("x.pt", lambda file: file.write_bytes(b"<html>sign in</html>"), ""),
         ("x.safetensors", lambda file: file.write_bytes(b"<html>sign in</html>"), "cannot be read: "),
@@ -353,6 +354,14 @@ def test_a_file_that_holds_no_weights_is_refused(file_name, write, message, tmp_
         load_clip("Tiny", str(file))
     assert "\n" not in str(told.value)
     assert "a pickle was run" not in capsys.readouterr().out
+
+
+def test_an_archive_without_its_directory_is_refused(weights, tmp_path):
+    torch.save(weights, tmp_path / "x.pt")
+    content = (tmp_path / "x.pt").read_bytes()
+    (tmp_path / "x.pt").write_bytes(content.replace(b"PK\x01\x02", b"PK\x00\x00"))
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_clip("Tiny", str(tmp_path / "x.pt"))
 
 
 def test_a_truncated_file_is_refused(weights, tmp_path):
