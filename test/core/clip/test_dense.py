@@ -247,6 +247,7 @@ def test_the_identity_tells_apart_what_gives_other_features(tiny_clip):
     settings = [
         {},
         {"mode": "sclip"},
+        {"height_px": 24},
         {"window_px": 32},
         {"window_px": 32, "stride_px": 8},
     ]
