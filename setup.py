@@ -13,7 +13,7 @@ MANIFEST = ElementTree.parse("package.xml")
 
 EXTRAS = {
     "ros": ["ros-jazzy-common-interfaces", "ros-jazzy-rclpy[fastrtps]"],
-    "clip": ["open_clip_torch", "torchvision", "transformers"],
+    "clip": ["huggingface_hub", "open_clip_torch", "timm", "torchvision", "transformers"],
     "train": ["lightning", "scikit-image"],
     "motion": ["kiss-icp"],
     "nuscenes": ["nuscenes-devkit"],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -85,12 +87,16 @@ def test_others_may_read_the_file_where_they_may_read_a_new_one(path, tmp_path):
 
 
 def test_no_pickle_is_ever_read():
+    """What torch.load reads are tensors only; of pickle its errors are known, not what it does."""
     package = Path(checkpoints.__file__).parent
     for module in package.rglob("*.py"):
-        text = module.read_text()
-        assert "torch.load(" not in text, module
-        assert "import pickle" not in text, module
-        assert "allow_pickle=True" not in text, module
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.Call):
+                call, arguments = ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}
+                assert call != "torch.load" or arguments.get("weights_only") == "True", module
+                assert not re.match(r"pickle\.|.*\bUnpickler$", call), module
+                assert arguments.get("allow_pickle", "False") == "False", module
+            assert not (isinstance(node, ast.ImportFrom) and node.module == "pickle"), module
 
 
 def test_a_missing_file(tmp_path):

@@ -198,7 +198,13 @@ class TestManifest:
     def test_every_other_package_that_is_imported_is_a_requirement_or_an_extra(self):
         from packaging.requirements import Requirement
 
-        distribution = {"PIL": "pillow", "yaml": "pyyaml"}
+        distribution = {
+            "PIL": "pillow",
+            "open_clip": "open_clip_torch",
+            "rerun": "rerun_sdk",
+            "skimage": "scikit_image",
+            "yaml": "pyyaml",
+        }
         users = [
             *self.required(),
             *(line for extra, lines in self.extras().items() if extra != "dev" for line in lines),
