@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from bisect import bisect_left
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +22,13 @@ from clip2scene_core import config as configuration
 from clip2scene_core.config import InferenceConfig, RunConfig, TeacherConfig
 from clip2scene_core.data.bag_writer import ImageFormat, write_bag
 from clip2scene_core.data.new_bag import BagFormat
-from clip2scene_core.errors import Clip2SceneError, ConfigError, DataError, MissingExtraError
+from clip2scene_core.errors import (
+    CalibrationError,
+    Clip2SceneError,
+    ConfigError,
+    DataError,
+    MissingExtraError,
+)
 from clip2scene_core.terminal import (
     console,
     print_demo,
@@ -383,6 +390,44 @@ def label_images(
     print_wrote(
         f"class ids, overlays and label_set.yaml of {len(pictures) - len(unreadable)} pictures to {out}"
     )
+
+
+@app.command()
+def cache(
+    kind: SourceKind,
+    root: Root,
+    out: Annotated[Path, typer.Argument(help="folder of the cache; an interrupted one goes on")],
+    model: Model = "",
+    pretrained: Pretrained = "",
+    config: TeacherFile = None,
+    settings: TeacherSet = None,
+    options: With = None,
+    frames: Frames = 0,
+) -> None:
+    """Stores what dense CLIP sees in each image of a recording, so that training need not look again."""
+    from clip2scene_core.build import build_teacher
+    from clip2scene_core.clip.feature_cache import bytes_per_frame, fill_cache
+    from clip2scene_core.clip.views import see
+
+    source = _open(kind, root, frames, options)
+    if not source.camera_names:
+        raise DataError(f"{kind} recording {root} has no cameras: CLIP sees images")
+    teacher = configuration.load(TeacherConfig, config, _chosen(model, pretrained, settings))
+    _, dense = build_teacher(teacher)
+    keys = teacher.smoothing > 0
+    with suppress(CalibrationError, DataError):  # a frame that cannot be read is left out below
+        size = bytes_per_frame(see(dense, source[0].images, keys=keys)) * len(source)
+        console.print(f"{len(source)} frames, {size / 1e6:,.0f} MB by the images of the first one")
+    key = dense.identity | {
+        "keys": str(keys),
+        "recording": " ".join([kind, root.resolve().name, *sorted(options or ())]),
+        "cameras": ", ".join(source.camera_names),
+    }
+    with progress("looking", len(source)) as report:
+        filled = fill_cache(out, source, lambda images: see(dense, images, keys=keys), key, progress=report)
+    print_notes([f"{what} is left out: {why}" for what, why in filled.skipped.items()])
+    console.print(f"{filled.computed} frames computed, {filled.reused} were there")
+    print_wrote(str(out))
 
 
 class Labeller(str, Enum):

@@ -89,6 +89,14 @@ def placeholders(tmp_path_factory) -> Path:
     points.astype("<f4").tofile(sequence / "velodyne/000000.bin")
     labels.astype("<u4").tofile(sequence / "labels/000000.label")
     points.astype("<f4").tofile(scans / "0000000000.bin")
+    pictures = scans.parents[1] / "image_02/data"
+    pictures.mkdir(parents=True)
+    Image.fromarray(rng.integers(0, 256, (24, 40, 3), np.uint8)).save(pictures / "0000000000.png")
+    identity, date = "1 0 0 0 1 0 0 0 1", scans.parents[2]
+    (date / "calib_velo_to_cam.txt").write_text(f"R: {identity}\nT: 0 0 0\n")
+    (date / "calib_cam_to_cam.txt").write_text(
+        f"R_rect_00: {identity}\nP_rect_02: 20 0 20 0 0 20 12 0 0 0 1 0\n"
+    )
     (root / "Readme.json").write_text(json.dumps(TINY_CLIP))
     (root / "photos").mkdir()
     Image.fromarray(rng.integers(0, 256, (24, 40, 3), np.uint8)).save(root / "photos/street.png")
@@ -99,11 +107,13 @@ def placeholders(tmp_path_factory) -> Path:
     return root
 
 
-TEACHER = "--model Readme --pretrained random --set templates=none --set height_px=24 --set window_px=0"
+IMAGES = "--model Readme --pretrained random --set height_px=24 --set window_px=0"
+TEACHER = f"{IMAGES} --set templates=none"
 SHORTER = {
     "simulate": "--towns 1 --sweeps 1",
     "finetune": "--set training.steps=1 --set training.batch=1 --set training.loaders=0 "
     "--set training.device=cpu --set student.variant=14 --set student.width=0.05 --set student.voxel_m=0.5",
+    "cache": IMAGES,
     "label-images": TEACHER,
     "view": TEACHER,
 }

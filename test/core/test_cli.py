@@ -21,16 +21,20 @@ from typer.testing import CliRunner
 
 from clip2scene_core import checkpoint as checkpoints
 from clip2scene_core import cli
+from clip2scene_core.cameras import Camera
+from clip2scene_core.clip.feature_cache import FeatureCache
 from clip2scene_core.config import RunConfig, load
 from clip2scene_core.data import open_source
 from clip2scene_core.data.bag_reader import BagReader
+from clip2scene_core.data.bag_writer import write_bag
 from clip2scene_core.data.inspection import inspect_bag
 from clip2scene_core.data.new_bag import new_bag
+from clip2scene_core.geometry import SE3
 from clip2scene_core.inference import SemanticSegmenter
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.simulation import sweeps
 from clip2scene_core.simulation.sampling import TrainingSweep
-from clip2scene_core.types import LidarScan, SemanticLabels
+from clip2scene_core.types import CameraImage, Frame, LidarScan, SemanticLabels
 
 ROOT = Path(__file__).resolve().parents[2]
 SCANS = 3
@@ -513,6 +517,57 @@ class TestLabelImages:
         assert done.exit_code == 1 and "none of 1 pictures could be read" in done.stderr
         assert "did you mean 'smoothing'?" in error_of("label-images", pictures, "--set", "smothing=1")
         assert "given twice" in error_of("label-images", pictures, "--words", "car,car")
+
+
+class DriveWithImages:
+    """Two frames of a car that looks ahead."""
+
+    camera_names, notes, label_set = ("front",), (), None
+    base_from_camera = SE3.from_rotation_translation([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], [0, 0, 0])
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Frame:
+        index = range(2)[index]
+        rng, stamp_ns = np.random.default_rng(index), 1_700_000_000_000_000_000 + index * 100_000_000
+        camera = Camera(width=40, height=24, matrix=np.array([[20.0, 0, 20], [0, 20.0, 12], [0, 0, 1]]))
+        rgb = rng.integers(0, 256, (24, 40, 3), np.uint8)
+        xyz = rng.uniform((3, -5, -2), (20, 5, 2), (300, 3)).astype(np.float32)
+        return Frame(
+            scan=LidarScan(xyz=xyz, stamp_ns=stamp_ns, frame_id="lidar"),
+            world_from_lidar=SE3.identity(),
+            images={"front": CameraImage(rgb=rgb, camera=camera, stamp_ns=stamp_ns, frame_id="camera")},
+            world_from_camera={"front": self.base_from_camera},
+        )
+
+    def mounting(self, index: int) -> dict[str, SE3]:
+        return {"lidar": SE3.identity(), "camera": self.base_from_camera}
+
+
+@pytest.fixture(scope="module")
+def drive_with_images(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("images") / "drive"
+    write_bag(DriveWithImages(), path)
+    return path
+
+
+class TestCache:
+    def test_what_the_teacher_sees_is_stored_once_and_read_back(self, drive_with_images, teacher, tmp_path):
+        out = tmp_path / "features"
+        arguments = ("cache", "rosbag", drive_with_images, out, *teacher)
+        done = run(*arguments)
+        assert "2 frames computed, 0 were there" in done.stdout and "2 frames," in done.stdout
+        assert "0 frames computed, 2 were there" in run(*arguments).stdout
+        features = FeatureCache(out, verify=True)
+        assert features.patches(1, "front").features.shape == (1, 24, 3, 5)
+        assert features.key["recording"] == f"rosbag {drive_with_images.name}"
+        error = error_of(*arguments, "--set", "mode=sclip")
+        assert "mode expected 'sclip', got 'maskclip'" in error
+
+    def test_a_recording_without_images_has_nothing_to_store(self, kitti, teacher, tmp_path):
+        error = error_of("cache", "semantic-kitti", kitti, tmp_path / "features", *teacher)
+        assert "has no cameras" in error and not (tmp_path / "features").exists()
 
 
 class TestView:
