@@ -18,7 +18,7 @@ from clip2scene_core.labels import LabelSet
 from clip2scene_core.losses import cross_entropy, lovasz_softmax
 from clip2scene_core.sparse import SparseVoxels, VoxelGrid, VoxelPoints
 from clip2scene_core.student import MinkUNet
-from clip2scene_core.training.loop import Record, Report, Task, optimise, seeded_fabric
+from clip2scene_core.training.loop import Losses, Record, Report, Task, optimise, seeded_fabric
 from clip2scene_core.training.samples import TrainingSamples, class_weights, collate_samples, load_batches
 
 Batch = tuple[SparseVoxels, Tensor]
@@ -46,14 +46,16 @@ def finetune(
     def batches(steps_done: int) -> Iterable[Batch]:
         return load_batches(samples, collate_samples, settings, steps_done=steps_done)
 
-    def losses(learner: nn.Module, average: AveragedModel, batch: Batch, step: int) -> dict[str, Tensor]:
-        voxels, target = (part.to(device) for part in batch)
+    def losses(
+        learner: nn.Module, average: AveragedModel, batch: Batch, step: int
+    ) -> tuple[Losses, dict[str, int]]:
+        voxels, target = batch[0].to(device), batch[1].to(device)
         semantic = learner(voxels.features, voxels.grid, voxels.points)
         scores = classify(semantic, text, phrase_class, classes) / config.student.temperature
         return {
             "cross_entropy": cross_entropy(scores, target, weight),
             "lovasz": lovasz_softmax(scores, target),
-        }
+        }, {}
 
     def checkpoint(average: AveragedModel, done: Record) -> Checkpoint:
         return Checkpoint(
@@ -74,7 +76,6 @@ def finetune(
         batches=batches,
         losses=losses,
         weights={"cross_entropy": 1.0, "lovasz": settings.lovasz},
-        skipped=lambda batch: {},
         checkpoint=checkpoint,
         after_step=lambda step, learnt: None,
     )

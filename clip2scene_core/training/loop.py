@@ -20,6 +20,7 @@ from clip2scene_core.build import choose_device
 from clip2scene_core.checkpoint import Checkpoint, save
 from clip2scene_core.config import AnyRunConfig, LoopConfig, to_dict
 from clip2scene_core.errors import ConfigError, MissingExtraError
+from clip2scene_core.losses import weighted_sum
 from clip2scene_core.student import MinkUNet
 from clip2scene_core.training.interruption import interruptions_deferred
 from clip2scene_core.training.run_log import RunLog
@@ -55,13 +56,11 @@ class Task(Generic[Batch]):
     """How many the recording has; a run goes on with as many only."""
     batches: Callable[[int], Iterable[Batch]]
     """From a number of steps that are done to the batches of those that are left."""
-    losses: Callable[[nn.Module, AveragedModel, Batch, int], Losses]
-    """From the wrapped learner, the average of the student, a batch and the steps done to losses by name;
-    none where there is nothing to learn from."""
+    losses: Callable[[nn.Module, AveragedModel, Batch, int], tuple[Losses, Mapping[str, int]]]
+    """From the wrapped learner, the average of the student, a batch and the steps done to losses by name,
+    none where there is nothing to learn from, and to how often what was skipped, by what it is."""
     weights: Mapping[str, float]
     """Of each loss in their sum."""
-    skipped: Callable[[Batch], Mapping[str, int]]
-    """How often the batch lacks something, by what it is."""
     checkpoint: Callable[[AveragedModel, Record], Checkpoint]
     """From the average of the student and a record of what was done to the file that is kept."""
     after_step: Callable[[int, Callable[[], Checkpoint]], None]
@@ -127,16 +126,16 @@ def optimise(
                 torch.manual_seed(step_seed(settings, step))
                 parts = []
                 for batch in islice(batches, settings.accumulate):
-                    skipped.update(task.skipped(batch))
-                    if losses := task.losses(learner, average, batch, step):
-                        total = sum(task.weights[name] * loss for name, loss in losses.items())
-                        fabric.backward(total / settings.accumulate)
+                    losses, lacking = task.losses(learner, average, batch, step)
+                    skipped.update(lacking)
+                    if losses:
+                        fabric.backward(weighted_sum(losses, task.weights) / settings.accumulate)
                         parts.append({name: float(loss.detach()) for name, loss in losses.items()})
                 if parts:
                     norm = fabric.clip_gradients(
                         learner, optimizer, max_norm=settings.clip, error_if_nonfinite=False
                     )
-                    if not (scaler.state_dict() or norm.isfinite()):
+                    if not (scaler.state_dict() or torch.as_tensor(norm).isfinite()):
                         raise _diverged(step, parts)
                     optimizer.step()
                     optimizer.zero_grad(set_to_none=True)

@@ -1,15 +1,16 @@
-"""What changes from step to step: the learning rate, how much an average forgets, and the seed."""
+"""Steps and epochs, and what changes with them: learning rate, how much an average forgets, seed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from clip2scene_core.config import LoopConfig
+from clip2scene_core.config import LoopConfig, PretrainLoopConfig
 
 
 def learning_rate(settings: LoopConfig, step: int) -> float:
@@ -35,3 +36,14 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
 def step_seed(settings: LoopConfig, step: int) -> int:
     """For what a step draws, such as dropout: a resumed run draws the same."""
     return int(np.random.SeedSequence((settings.seed, step)).generate_state(1)[0])
+
+
+def resolved(settings: PretrainLoopConfig, frames: int) -> PretrainLoopConfig:
+    """With the number of steps that the epochs take, where steps are not given."""
+    a_step = settings.batch * settings.accumulate
+    return replace(settings, steps=settings.steps or max(1, math.ceil(settings.epochs * frames / a_step)))
+
+
+def epochs(settings: PretrainLoopConfig, steps: int, frames: int) -> float:
+    """How often each frame has been seen after so many steps."""
+    return steps * settings.batch * settings.accumulate / frames

@@ -51,6 +51,12 @@ def save_state(
     )
 
 
+def steps_done(folder: Path) -> int:
+    """How many steps the run in `folder` has done; 0 where there is none. Raises CheckpointError as below."""
+    path = folder / STATE_FILE
+    return _read(path)[0].step if path.is_file() else 0
+
+
 def load_state(
     folder: Path, config: AnyRunConfig, model: nn.Module, average: nn.Module, optimizer: Optimizer
 ) -> RunState | None:
@@ -62,12 +68,7 @@ def load_state(
     path = folder / STATE_FILE
     if not path.is_file():
         return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = RunState(**json.loads((file.metadata() or {})["run"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, KeyError, TypeError, OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is no state of a run; delete it to start again") from error
+    state, tensors = _read(path)
     if not _same(state.config, config):
         raise ConfigError(f"{folder} holds a run with another configuration; name another folder")
     moments: dict[int, dict] = {}
@@ -83,6 +84,15 @@ def load_state(
             f"{path} holds the weights of another network; delete it to start again"
         ) from error
     return state
+
+
+def _read(path: Path) -> tuple[RunState, dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = RunState(**json.loads((file.metadata() or {})["run"]))
+            return state, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, KeyError, TypeError, OSError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is no state of a run; delete it to start again") from error
 
 
 def _same(stored: dict, config: AnyRunConfig) -> bool:
