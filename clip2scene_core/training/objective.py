@@ -257,10 +257,11 @@ class Objective:
         pairs, voxels = batch.pairs, batch.voxels
         x, pixel_region = _region_pixels(patches, regions)
         _, points, pixels = learner(voxels.features, voxels.grid, voxels.points, x)
+        height, width = regions.region.shape[1:]
         column, row = pairs.pixel.round().long().unbind(dim=1)
         return slidr(
             points[pairs.row],
-            regions.region[pairs.image, row, column],
+            regions.region[pairs.image, row.clamp(0, height - 1), column.clamp(0, width - 1)],
             pixels,
             pixel_region,
             regions.count,

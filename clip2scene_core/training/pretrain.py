@@ -15,12 +15,7 @@ from pathlib import Path
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from clip2scene_core.build import (
-    build_refinement,
-    build_student,
-    build_teacher,
-    build_text,
-)
+from clip2scene_core.build import build_refinement, build_student, build_teacher, build_text
 from clip2scene_core.checkpoint import Checkpoint
 from clip2scene_core.clip.feature_cache import FeatureCache
 from clip2scene_core.config import InferenceConfig, PretrainConfig, to_dict
@@ -65,8 +60,8 @@ def pretrain(
     Raises ConfigError where settings do not fit each other, DataError where no frame can be read.
     """
     vocabulary, settings = label_set(config), resolved(config.training, len(source))
-    index, frame = first_readable(source)
-    _check_dimensions(config, teacher)
+    index, frame = _first_readable(source)
+    _check_fits(config, teacher)
     fabric = seeded_fabric(settings)
     student = build_student(config.student, engine=settings.engine)
     objective = Objective(
@@ -162,7 +157,7 @@ def frozen_teacher(config: PretrainConfig, progress: Progress = silent) -> Froze
     return FrozenTeacher(dense=dense, text=text, refinement=build_refinement(clip, config.teacher))
 
 
-def first_readable(source: FrameSource) -> tuple[int, Frame]:
+def _first_readable(source: FrameSource) -> tuple[int, Frame]:
     """The first frame that can be read, and its number; raises DataError where there is none."""
     why = "it is empty"
     for index in range(len(source)):
@@ -173,12 +168,16 @@ def first_readable(source: FrameSource) -> tuple[int, Frame]:
     raise DataError(f"no frame of the recording can be read: {why}")
 
 
-def _check_dimensions(config: PretrainConfig, teacher: FrozenTeacher) -> None:
-    dim = config.student.embedding_dim
+def _check_fits(config: PretrainConfig, teacher: FrozenTeacher) -> None:
+    dim, objective = config.student.embedding_dim, config.objective
     if dim != teacher.dense.embedding_dim:
         raise ConfigError(
             f"student.embedding_dim expected {teacher.dense.embedding_dim}, the joint space of "
             f"{teacher.dense.identity['clip']}, got {dim}"
+        )
+    if objective.method == "clip2scene" and not objective.semantic_weight + objective.spatial_temporal_weight:
+        raise ConfigError(
+            "objective.semantic_weight and spatial_temporal_weight: expected one above 0, got 0"
         )
 
 

@@ -307,10 +307,22 @@ def test_features_of_another_teacher_are_refused(kept, drive, colours, tmp_path)
         train(drive(4), other, tmp_path / "run", replace(RUN, features=kept))
 
 
-def test_a_student_of_another_size_than_the_teacher_is_refused(drive, colours, tmp_path):
-    run = replace(RUN, student=replace(STUDENT, embedding_dim=24))
-    with pytest.raises(ConfigError, match="embedding_dim expected 16, the joint space of colours, got 24"):
-        train(drive(2), colours, tmp_path / "run", run)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"student": replace(STUDENT, embedding_dim=24)},
+            "embedding_dim expected 16, the joint space of colours, got 24",
+        ),
+        (
+            {"objective": ObjectiveConfig(semantic_weight=0.0, spatial_temporal_weight=0.0)},
+            "expected one above 0, got 0",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_refused(change, message, drive, colours, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        train(drive(2), colours, tmp_path / "run", replace(RUN, **change))
     assert not (tmp_path / "run").exists()
 
 
