@@ -22,6 +22,7 @@ from clip2scene_core.clip.similarity import class_probabilities, classify
 from clip2scene_core.clip.text import TextEmbeddings
 from clip2scene_core.config import ObjectiveConfig
 from clip2scene_core.losses import (
+    Switch,
     agreed_labels,
     clip2scene_terms,
     kl_distillation,
@@ -73,11 +74,16 @@ class PretrainingLearner(nn.Module):
         self.pixel_layer = pixel_layer
 
     def forward(
-        self, features: Tensor, grid: VoxelGrid, points: VoxelPoints | None, pixels: Tensor | None = None
+        self,
+        features: Tensor,
+        grid: VoxelGrid,
+        points: VoxelPoints | None,
+        row: Tensor,
+        pixels: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Both heads (R, D) for voxels with features (V, F), and the pixels (K, D): rows of unit length."""
-        out = self.student(SparseVoxels(features, grid, points))
-        assert out.temporal is not None
+        """Both heads (L, D) at some rows (L,) of the output for voxels with features (V, F), and the pixels
+        (K, D): all of unit length. Few of all rows are paired, and the heads are wide."""
+        out = self.student.heads(self.student.backbone(SparseVoxels(features, grid, points))[row])
         if pixels is not None and self.pixel_layer is not None:
             pixels = _unit(self.pixel_layer(pixels))
         return _unit(out.semantic), _unit(out.temporal), pixels
@@ -91,6 +97,8 @@ class Objective:
     teacher: FrozenTeacher
     cache: FeatureCache | None
     """What the teacher has seen before; None asks the teacher."""
+    per_point: bool
+    """That of the student."""
 
     @property
     def text(self) -> TextEmbeddings:
@@ -141,12 +149,12 @@ class Objective:
     ) -> dict[str, Tensor]:
         """L_S + L_SSR in their terms."""
         config, text, pairs, voxels = self.config, self.text, batch.pairs, batch.voxels
-        semantic, temporal, _ = learner(voxels.features, voxels.grid, voxels.points)
-        row, label = self._pseudo_labels(semantic.detach(), average, batch, pixel_label, epoch)
+        row = self._rows(batch, epoch)
+        semantic, temporal, _ = learner(voxels.features, voxels.grid, voxels.points, row)
         terms = clip2scene_terms(
-            semantic=semantic[row],
-            label=label,
-            temporal=temporal[pairs.row],
+            semantic=semantic,
+            label=self._pseudo_labels(semantic.detach(), row, average, batch, pixel_label, epoch),
+            temporal=temporal[: len(pairs)],
             pixels=x,
             pixel_label=pixel_label,
             cell=pairs.cell,
@@ -160,7 +168,7 @@ class Objective:
             lambda_=config.attention_temperature,
         )
         if config.semantic_loss == "kl":
-            terms["semantic"] = self._distillation(semantic[pairs.row], x)
+            terms["semantic"] = self._distillation(semantic[: len(pairs)], x)
         return {name: terms[name] for name in self.weights}
 
     @torch.no_grad()
@@ -189,21 +197,36 @@ class Objective:
         x = _unit(sample_teacher(patches, batch, embedding_dim=self.teacher.dense.embedding_dim))
         return x, self._best_phrase(x, of_class=own_class)
 
+    def _switch(self, epoch: float) -> Switch | None:
+        """What draws between the labels of pixels and the student's own; None as long as nothing does."""
+        switching = self.config.self_training
+        return None if switching.switch == "off" or epoch < switching.start_epoch else switching.switch
+
+    def _rows(self, batch: PretrainingBatch, epoch: float) -> Tensor:
+        """(L,) rows of the student's output that learn: those of pairs, then any that label themselves."""
+        row, points = batch.pairs.row, batch.voxels.points
+        if self._switch(epoch) is None or not self.config.self_training.unpaired:
+            return row
+        rows = len(points) if self.per_point and points is not None else len(batch.voxels.grid)
+        unpaired = torch.ones(rows, dtype=torch.bool, device=row.device).index_fill(0, row, False)
+        return torch.cat([row, unpaired.nonzero()[:, 0]])
+
     def _pseudo_labels(
         self,
         semantic: Tensor,
+        row: Tensor,
         average: AveragedModel,
         batch: PretrainingBatch,
         pixel_label: Tensor,
         epoch: float,
-    ) -> tuple[Tensor, Tensor]:
-        """Rows (L,) of the student's output that have a label, and their labels (L,), phrases.
+    ) -> Tensor:
+        """(L,) phrase of each row (L,), -1 for none: its pixel's, where others that see the place agree.
 
-        That of the pixel, where others that see the same place agree; later switched with what the student
-        says itself of `semantic` (R, D).
+        Later it is switched with what the student itself says of `semantic` (L, D), which is all that there
+        is for a row without a pixel.
         """
         text, pairs, switching = self.text, batch.pairs, self.config.self_training
-        row, label = pairs.row, pixel_label
+        label = pixel_label
         if self.config.agreement:
             label = agreed_labels(
                 label,
@@ -213,18 +236,14 @@ class Objective:
                 text.num_classes,
                 least=self.config.agreement,
             )
-        if switching.switch == "off" or epoch < switching.start_epoch:
-            return row, label
+        per = self._switch(epoch)
+        if per is None:
+            return label
         if switching.predictor == "average":
-            semantic = _answers(average, batch.voxels)
-        predicted = self._best_phrase(semantic)
-        label = switched_labels(
-            label, predicted[row], probability=switching.probability, per=switching.switch
-        )
-        if switching.unpaired:
-            others = torch.ones_like(predicted, dtype=torch.bool).index_fill(0, row, False).nonzero()[:, 0]
-            row, label = torch.cat([row, others]), torch.cat([label, predicted[others]])
-        return row, label
+            semantic = _answers(average, batch.voxels, row)
+        predicted, unpaired = self._best_phrase(semantic).tensor_split([len(pairs)])
+        switched = switched_labels(label, predicted, probability=switching.probability, per=per)
+        return torch.cat([switched, unpaired])
 
     def _best_phrase(self, features: Tensor, *, of_class: Tensor | None = None) -> Tensor:
         """(K,) the phrase nearest to each feature (K, D), among those of a class (K,) where it is given."""
@@ -244,8 +263,9 @@ class Objective:
     def _ppkt(self, learner: nn.Module, batch: PretrainingBatch, x: Tensor) -> Tensor:
         pairs, voxels = batch.pairs, batch.voxels
         drawn = torch.randperm(len(pairs), device=x.device)[: self.config.contrast_pairs]
-        _, points, pixels = learner(voxels.features, voxels.grid, voxels.points, x[drawn])
-        return ppkt(points[pairs.row[drawn]], pixels, tau=self.config.contrast_tau)
+        row = pairs.row[drawn]
+        _, points, pixels = learner(voxels.features, voxels.grid, voxels.points, row, x[drawn])
+        return ppkt(points, pixels, tau=self.config.contrast_tau)
 
     def _slidr(
         self,
@@ -256,11 +276,11 @@ class Objective:
     ) -> Tensor:
         pairs, voxels = batch.pairs, batch.voxels
         x, pixel_region = _region_pixels(patches, regions)
-        _, points, pixels = learner(voxels.features, voxels.grid, voxels.points, x)
+        _, points, pixels = learner(voxels.features, voxels.grid, voxels.points, pairs.row, x)
         height, width = regions.region.shape[1:]
         column, row = pairs.pixel.round().long().unbind(dim=1)
         return slidr(
-            points[pairs.row],
+            points,
             regions.region[pairs.image, row.clamp(0, height - 1), column.clamp(0, width - 1)],
             pixels,
             pixel_region,
@@ -274,10 +294,11 @@ def _unit(rows: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _answers(average: AveragedModel, voxels: SparseVoxels) -> Tensor:
-    """(R, D) semantic features of the averaged student, of unit length."""
-    dtype = next(average.parameters()).dtype
-    return _unit(average.module(voxels.with_features(voxels.features.to(dtype)), temporal=False).semantic)
+def _answers(average: AveragedModel, voxels: SparseVoxels, row: Tensor) -> Tensor:
+    """(L, D) semantic features of the averaged student at some rows (L,) of its output."""
+    student, dtype = average.module, next(average.parameters()).dtype
+    assert isinstance(student, MinkUNet)
+    return student.heads.semantic(student.backbone(voxels.with_features(voxels.features.to(dtype)))[row])
 
 
 @torch.no_grad()

@@ -68,6 +68,7 @@ def pretrain(
         config=config.objective,
         teacher=replace(teacher, text=teacher.text.to(fabric.device)),
         cache=_opened_cache(config, teacher, len(source)),
+        per_point=student.per_point,
     )
     samples = PretrainingSamples(
         source,

@@ -38,19 +38,19 @@ class Told:
             normalize(torch.randn(rows, 16, generator=generator), dim=1).requires_grad_() for _ in range(2)
         )
 
-    def __call__(self, features, grid, points, pixels=None):
-        return self.semantic, self.temporal, pixels
+    def __call__(self, features, grid, points, row, pixels=None):
+        return self.semantic[row], self.temporal[row], pixels
 
 
 def losses(config, teacher, learner, batch, epoch=0.0):
-    objective = Objective(config=config, teacher=teacher, cache=None)
+    objective = Objective(config=config, teacher=teacher, cache=None, per_point=False)
     return objective.losses(learner, None, batch, None, epoch=epoch)
 
 
 def test_the_label_of_a_pixel_is_the_word_for_its_colour(batch, colours):
     """Red below the horizon, which the camera of the test has in its middle row, and green above it."""
     _, count = losses(ObjectiveConfig(), colours, Told(len(batch.voxels.grid)), batch)
-    objective = Objective(config=ObjectiveConfig(), teacher=colours, cache=None)
+    objective = Objective(config=ObjectiveConfig(), teacher=colours, cache=None, per_point=False)
     x, label = objective.pixel_text(objective.ask_teacher(batch), batch)
     height_m = (batch.voxels.coordinates[batch.pairs.row, 3] + 0.5) * STUDENT.voxel_m
     assert torch.equal(label, torch.where(height_m > -0.5, GREEN, RED))
@@ -83,7 +83,7 @@ def test_losses_that_are_left_out(options, names, batch, colours):
     config = ObjectiveConfig(**options)
     terms, _ = losses(config, colours, Told(len(batch.voxels.grid)), batch)
     assert list(terms) == names
-    assert list(Objective(config=config, teacher=colours, cache=None).weights) == names
+    assert list(Objective(config=config, teacher=colours, cache=None, per_point=False).weights) == names
 
 
 def expected_semantic(learner, batch, teacher, rows, label):
