@@ -25,8 +25,8 @@ from clip2scene_core.student import MinkUNet
 from clip2scene_core.training.interruption import interruptions_deferred
 from clip2scene_core.training.run_log import RunLog
 from clip2scene_core.training.schedule import learning_rate, moving_average, step_seed
-from clip2scene_core.training.state import RunState, load_state, save_state
-from clip2scene_core.writing import whole_file
+from clip2scene_core.training.state import STATE_FILE, RunState, load_state, save_state
+from clip2scene_core.writing import remove_unfinished, whole_file
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -91,6 +91,8 @@ def optimise(
     scaler = fabric.strategy.precision
     if done.scaler:
         scaler.load_state_dict(dict(done.scaler))
+    for name in (STATE_FILE, CHECKPOINT_FILE, CONFIG_FILE):
+        remove_unfinished(folder / name)
     with whole_file(folder / CONFIG_FILE) as temporary:
         temporary.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
 

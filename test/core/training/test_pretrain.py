@@ -34,6 +34,7 @@ from clip2scene_core.config import (
 from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.evaluation.pictures import save_picture
 from clip2scene_core.inference import SemanticSegmenter
+from clip2scene_core.locking import LOCK_FILE
 from clip2scene_core.training import pretrain as module
 from clip2scene_core.training.loop import CHECKPOINT_FILE, CONFIG_FILE
 from clip2scene_core.training.pretrain import pretrain
@@ -221,8 +222,10 @@ def test_ten_kills_at_any_moment_change_nothing(drive, colours, tmp_path):
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
+    (killed / ".state.1.safetensors").touch()  # what a kill may leave
     train(source, colours, killed, run)
     assert_same_run(whole, killed)
+    assert {path.name for path in killed.glob(".*")} == {LOCK_FILE}
 
 
 def test_what_cannot_be_used_is_skipped_and_counted(drive, colours, blind_frame, tmp_path, caplog):
