@@ -195,7 +195,7 @@ class Objective:
         ]
         own_class = sample_teacher(scores, batch, embedding_dim=text.num_classes).argmax(dim=1)
         x = _unit(sample_teacher(patches, batch, embedding_dim=self.teacher.dense.embedding_dim))
-        return x, self._best_phrase(x, of_class=own_class)
+        return x, self._nearest_phrase(x, of_class=own_class)
 
     def _switch(self, epoch: float) -> Switch | None:
         """What draws between the labels of pixels and the student's own; None as long as nothing does."""
@@ -241,11 +241,11 @@ class Objective:
             return label
         if switching.predictor == "average":
             semantic = _answers(average, batch.voxels, row)
-        predicted, unpaired = self._best_phrase(semantic).tensor_split([len(pairs)])
+        predicted, unpaired = self._nearest_phrase(semantic).tensor_split([len(pairs)])
         switched = switched_labels(label, predicted, probability=switching.probability, per=per)
         return torch.cat([switched, unpaired])
 
-    def _best_phrase(self, features: Tensor, *, of_class: Tensor | None = None) -> Tensor:
+    def _nearest_phrase(self, features: Tensor, *, of_class: Tensor | None = None) -> Tensor:
         """(K,) the phrase nearest to each feature (K, D), among those of a class (K,) where it is given."""
         scores = features @ self.text.embeddings.T
         if of_class is not None:
