@@ -14,7 +14,7 @@ MANIFEST = ElementTree.parse("package.xml")
 EXTRAS = {
     "ros": ["ros-jazzy-common-interfaces", "ros-jazzy-rclpy[fastrtps]"],
     "clip": ["huggingface_hub", "open_clip_torch", "timm", "torchvision", "transformers"],
-    "train": ["lightning", "scikit-image"],
+    "train": ["lightning", "scikit-image", "tensorboard"],
     "motion": ["kiss-icp"],
     "nuscenes": ["nuscenes-devkit"],
     "viz": ["rerun-sdk"],
@@ -34,6 +34,7 @@ EXTRAS = {
         "ruff",
         "scikit-image",
         "spconv; python_version < '3.14'",
+        "tensorboard",
         "torchvision",
         "transformers",
         "types-PyYAML",

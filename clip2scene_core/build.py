@@ -7,6 +7,8 @@ from torch import Tensor
 
 from clip2scene_core.checkpoint import Checkpoint
 from clip2scene_core.clip.dense import DenseClip
+from clip2scene_core.clip.pseudo_labels import Refinement
+from clip2scene_core.clip.similarity import softmax_temperature
 from clip2scene_core.clip.text import TextEmbeddings, default_cache_dir, embed_text
 from clip2scene_core.clip.weights import FOLDER, HUB, LoadedClip, load_clip
 from clip2scene_core.config import StudentConfig, TeacherConfig
@@ -81,6 +83,13 @@ def build_text(
         progress=progress,
     )
     return text.averaged() if config.phrases == "mean" else text
+
+
+def build_refinement(clip: LoadedClip, config: TeacherConfig) -> Refinement:
+    """How cosines with the text become classes, at the temperature that this CLIP was trained with."""
+    return Refinement(
+        temperature=softmax_temperature(clip.model), denoising=config.denoising, smoothing=config.smoothing
+    )
 
 
 def orthonormal_embeddings(classes: int, dim: int, *, seed: int) -> Tensor:

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+import time
 from bisect import bisect_left
 from contextlib import suppress
 from enum import Enum
@@ -35,6 +36,7 @@ from clip2scene_core.terminal import (
     print_iou,
     print_notes,
     print_report,
+    print_rows,
     print_wrote,
     progress,
     stages,
@@ -285,6 +287,61 @@ def finetune(
 
 
 @app.command()
+def pretrain(
+    kind: SourceKind,
+    root: Root,
+    out: Annotated[
+        Path | None, typer.Argument(help="folder of the run; default: runs/ and the time of day")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="such as training.epochs=2")
+    ] = None,
+    words: Words = "",
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="folder of a run to go on with")
+    ] = None,
+    options: With = None,
+    frames: Frames = 0,
+) -> None:
+    """Trains a student from images by CLIP, without labels, to name points in words of your choice."""
+    from clip2scene_core import checkpoint as checkpoints
+    from clip2scene_core.config import PretrainConfig
+    from clip2scene_core.training.plan import plan
+    from clip2scene_core.training.pretrain import frozen_teacher
+    from clip2scene_core.training.pretrain import pretrain as train
+    from clip2scene_core.training.schedule import resolved
+
+    out, config = _run_folder(out, config, resume)
+    chosen = [*(settings or ()), *([f"words={json.dumps(words)}"] if words else [])]
+    run = configuration.load(PretrainConfig, config, chosen)
+    source = _open(kind, root, frames, _with_sweeps(kind, root, run.pairing.sweep_window, options))
+    with progress("embedding words", at_once=False) as told:
+        teacher = frozen_teacher(run, told)
+    print_rows(plan(run, source, teacher, out))
+    record = {
+        "command": " ".join(["clip2scene", *sys.argv[1:]]),
+        "scans": len(source),
+        "hardware": _hardware(run.training.device),
+    }
+    steps = resolved(run.training, len(source)).steps
+    with progress("training", steps) as report:
+        path = train(
+            run,
+            source,
+            teacher,
+            out,
+            record=record,
+            report=lambda step, losses: report(step, " ".join(f"{k} {v:.3f}" for k, v in losses.items())),
+        )
+        report(steps)
+    skipped: Any = checkpoints.load(path).training["skipped"]
+    if skipped:
+        console.print(f"skipped: {', '.join(f'{count:,} {what}' for what, count in skipped.items())}")
+    print_wrote(str(path))
+
+
+@app.command()
 def label(
     kind: SourceKind,
     root: Root,
@@ -527,6 +584,26 @@ def _chosen(model: str, pretrained: str, settings: list[str] | None) -> list[str
     """Settings of the teacher, of which some have options of their own."""
     options = {"model": model, "pretrained": pretrained}
     return [*(settings or ()), *(f"{name}={json.dumps(value)}" for name, value in options.items() if value)]
+
+
+def _run_folder(out: Path | None, config: Path | None, resume: Path | None) -> tuple[Path, Path | None]:
+    """Folder and configuration of a new run, or of the one to go on with."""
+    if resume is None:
+        return out or Path("runs") / time.strftime("%Y-%m-%d_%H-%M-%S"), config
+    saved = resume / "config.yaml"
+    if out not in (None, resume):
+        raise ConfigError(f"--resume {resume} names the folder of the run, expected no other, got {out}")
+    if not saved.is_file():
+        raise ConfigError(f"--resume {resume}: expected the folder of a run, but it has no {saved.name}")
+    return resume, config or saved
+
+
+def _with_sweeps(kind: str, root: Path, sweeps: int, options: list[str] | None) -> list[str]:
+    """Earlier sweeps for each frame, of recordings that have them, unless the user says how many."""
+    from clip2scene_core.data.open import known_options
+
+    wanted = [f"sweeps={sweeps}"] if "sweeps" in known_options(kind, root) else []
+    return [*wanted, *(options or ())]
 
 
 def _segmenter(checkpoint: str, settings: list[str] | None) -> Any:

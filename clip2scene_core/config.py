@@ -108,20 +108,23 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingConfig:
-    """One training run."""
+class LoopConfig:
+    """The optimisation loop, whatever it is that is learnt."""
 
     seed: int = setting(0, "of weights, order and augmentation", least=0)
     steps: int = setting(2000, "optimiser steps in all", least=1)
-    batch: int = setting(4, "scans a step", least=1)
+    batch: int = setting(4, "scans that the network sees together", least=1)
+    accumulate: int = setting(1, "batches whose gradients make a step", least=1)
+    optimizer: Literal["adamw", "sgd"] = setting("adamw", "adamw or sgd")
     learning_rate: float = setting(2e-3, "highest learning rate, reached after the warm-up", least=0.0)
-    weight_decay: float = setting(0.02, "of AdamW", least=0.0)
+    weight_decay: float = setting(0.02, "of the optimiser", least=0.0)
+    momentum: float = setting(0.9, "of sgd", least=0.0, most=1.0)
+    dampening: float = setting(0.1, "of sgd: share of each gradient that its momentum leaves out", most=1.0)
     warmup: float = setting(0.05, "share of the steps in which the learning rate rises", least=0.0, most=1.0)
+    clip: float = setting(10.0, "longest gradient; longer ones are shortened to it", least=0.0)
     average: float = setting(
         0.99, "decay of the moving average of the weights, which is what is kept", least=0.0, most=1.0
     )
-    lovasz: float = setting(1.0, "weight of the Lovasz-softmax loss beside cross-entropy", least=0.0)
-    rare: float = setting(0.5, "exponent of the class weights 1/frequency; 0 weighs all points alike")
     engine: str = setting("torch", "sparse-convolution engine; on a CPU only torch has gradients")
     device: str = setting("auto", "auto, cpu or cuda")
     precision: Precision = setting("32-true", "Lightning Fabric's, such as bf16-mixed")
@@ -129,6 +132,14 @@ class TrainingConfig:
     checkpoint_minutes: float = setting(
         3.0, "how often the state is saved, so that a run can be resumed", least=0.0
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig(LoopConfig):
+    """One run of learning from labels."""
+
+    lovasz: float = setting(1.0, "weight of the Lovasz-softmax loss beside cross-entropy", least=0.0)
+    rare: float = setting(0.5, "exponent of the class weights 1/frequency; 0 weighs all points alike")
     augment: AugmentConfig = setting(AugmentConfig, "how a scan is varied")
 
 
@@ -201,8 +212,93 @@ class RunConfig:
     training: TrainingConfig = setting(TrainingConfig, "the run")
 
 
-def from_dict(cls: type[T], content: Mapping[str, Any] | None, *, where: str = "") -> T:
-    """A dataclass tree from nested mappings; absent keys keep their defaults.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTrainingConfig:
+    """Switchable self-training: the student's own prediction now and then stands for the pixel's label."""
+
+    switch: Literal["point", "batch", "off"] = setting(
+        "point", "what is drawn: each point for itself (the paper), the batch (its code), or off for nothing"
+    )
+    start_epoch: float = setting(10.0, "epochs in which the labels are those of the pixels", least=0.0)
+    probability: float = setting(0.5, "of the student's own prediction", least=0.0, most=1.0)
+    predictor: Literal["student", "average"] = setting(
+        "student", "who predicts: the student as it is, or the moving average of training.average"
+    )
+    unpaired: bool = setting(False, "whether points that no camera sees learn from the prediction, too")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveConfig:
+    """What pre-training minimises; the equations are in losses/."""
+
+    method: Literal["clip2scene", "slidr", "ppkt"] = setting(
+        "clip2scene",
+        "clip2scene, or contrast of superpixels (slidr) or pixels (ppkt), which teach features but no names",
+    )
+    semantic_loss: Literal["infonce", "cross_entropy", "kl"] = setting(
+        "infonce",
+        "infonce is equation (1); cross_entropy is what the paper's code has in its place, kl what its "
+        "ablation has",
+    )
+    semantic_weight: float = setting(1.0, "of the semantic loss in the sum; 0 leaves it out", least=0.0)
+    tau: float = setting(0.5, "temperature of the semantic loss", least=1e-3)
+    spatial_temporal_weight: float = setting(1.0, "of equation (2) in the sum; 0 leaves it out", least=0.0)
+    fusion: Literal["points_and_pixels", "points"] = setting(
+        "points_and_pixels", "equation (3), or its half that the paper's code has"
+    )
+    attention_temperature: float = setting(1.0, "lambda of equation (4)", least=1e-3)
+    agreement: float = setting(
+        0.0,
+        "a label counts where at least this share of the pairs in its cell, over sweeps and cameras, is of "
+        "its class; 0 keeps all",
+        least=0.0,
+        most=1.0,
+    )
+    contrast_tau: float = setting(0.07, "temperature of slidr and ppkt", least=1e-3)
+    contrast_pairs: int = setting(4096, "pairs of a batch that ppkt draws", least=2)
+    superpixels: int = setting(150, "regions of an image for slidr", least=1)
+    self_training: SelfTrainingConfig = setting(SelfTrainingConfig, "how labels are switched")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainLoopConfig(LoopConfig):
+    """One run of learning from CLIP."""
+
+    epochs: float = setting(20.0, "how often each frame is seen", least=0.0)
+    steps: int = setting(0, "optimiser steps in all; 0 for as many as the epochs take", least=0)
+    batch: int = setting(4, "frames that the network sees together", least=1)
+    optimizer: Literal["adamw", "sgd"] = setting("sgd", "adamw or sgd")
+    learning_rate: float = setting(0.1, "highest learning rate, reached after the warm-up", least=0.0)
+    weight_decay: float = setting(1e-4, "of the optimiser", least=0.0)
+    warmup: float = setting(0.0, "share of the steps in which the learning rate rises", least=0.0, most=1.0)
+    average: float = setting(
+        0.0, "decay of the moving average of the weights, which is what is kept", least=0.0, most=1.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainConfig:
+    """What `clip2scene pretrain` reads from a YAML file, and what it saves beside its results."""
+
+    label_set: str = setting("nuscenes", "vocabulary: the name of a label set or a .yaml file")
+    words: str = setting("", 'a vocabulary in place of it, such as "road, car|van, tree"')
+    student: StudentConfig = setting(StudentConfig(architecture="spvcnn"), "the 3D network")
+    teacher: TeacherConfig = setting(
+        TeacherConfig(height_px=0, window_px=0), "the dense CLIP, which is shown crops as they are"
+    )
+    features: str = setting("", "folder of a feature cache of the recording; empty asks the teacher")
+    pairing: PairingConfig = setting(PairingConfig, "what is taken from a frame")
+    objective: ObjectiveConfig = setting(ObjectiveConfig, "what is minimised")
+    training: PretrainLoopConfig = setting(PretrainLoopConfig, "the run")
+
+
+AnyRunConfig = RunConfig | PretrainConfig
+
+
+def from_dict(
+    cls: type[T], content: Mapping[str, Any] | None, *, where: str = "", default: T | None = None
+) -> T:
+    """A dataclass tree from nested mappings; absent keys keep their defaults, or those of `default`.
 
     Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong type or one
     outside its limits.
@@ -219,16 +315,21 @@ def from_dict(cls: type[T], content: Mapping[str, Any] | None, *, where: str = "
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(sorted(known))}"
             raise ConfigError(f"unknown setting '{name}'{hint}")
+        if isinstance(hints[key], type) and dataclasses.is_dataclass(hints[key]):
+            values[key] = from_dict(hints[key], value, where=name, default=_default(known[key]))
+            continue
         values[key] = _typed(hints[key], value, name)
         if isinstance(values[key], int | float):
             limits = known[key].metadata
             _check_limits(values[key], name, least=limits["least"], most=limits["most"])
-    return cls(**values)
+    return cls(**values) if default is None else dataclasses.replace(default, **values)
+
+
+def _default(group: dataclasses.Field) -> Any:
+    return group.default if group.default_factory is dataclasses.MISSING else group.default_factory()
 
 
 def _typed(hint: Any, value: Any, name: str) -> Any:
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, where=name)
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             raise ConfigError(f"setting '{name}' must be one of {', '.join(get_args(hint))}, got {value!r}")

@@ -150,6 +150,14 @@ def print_notes(notes: Sequence[str]) -> None:
         console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
 
 
+def print_rows(rows: Mapping[str, str]) -> None:
+    """What is said of each thing, one below the other."""
+    table = Table(show_header=False, box=None)
+    for name, text in rows.items():
+        table.add_row(name, text)
+    console.print(table)
+
+
 def print_wrote(what: str) -> None:
     """Without line breaks, so that a path can be copied."""
     console.print(f"wrote {what}", soft_wrap=True)

@@ -21,3 +21,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Removes what processes that were killed left of `path` while they wrote; nobody may write to it now."""
+    for temporary in path.parent.glob(f".{path.stem}.*{path.suffix}"):
+        temporary.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from clip2scene_core.cli import app
-from clip2scene_core.config import RunConfig, TrainingConfig, load
+from clip2scene_core.config import PretrainConfig, RunConfig, TrainingConfig, load
 from clip2scene_core.data.open import SOURCES
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.simulation import sweeps
@@ -233,8 +233,37 @@ def test_every_configuration_is_known():
     assert [path.name for path in CONFIGURATIONS] == [
         "calibration.yaml",
         "finetune_town.yaml",
+        "pretrain_paper.yaml",
+        "pretrain_small.yaml",
         "segment.yaml",
     ]
+
+
+def test_the_configuration_of_the_paper_is_the_paper():
+    """Section 4 of CLIP2Scene: SPVCNN, ViT-B/16, three sweeps, tau 0.5, SGD, 20 epochs, batch 4."""
+    run = load(PretrainConfig, ROOT / "config" / "pretrain_paper.yaml")
+    assert (run.label_set, run.student.architecture, run.student.voxel_m) == ("nuscenes", "spvcnn", 0.1)
+    assert (run.teacher.model, run.teacher.pretrained, run.teacher.mode) == ("ViT-B-16", "openai", "maskclip")
+    assert (run.pairing.sweeps, run.pairing.crop.height, run.pairing.crop.width) == (3, 224, 416)
+    assert (run.objective.method, run.objective.tau) == ("clip2scene", 0.5)
+    assert (run.objective.semantic_loss, run.objective.fusion) == ("infonce", "points_and_pixels")
+    switching, loop = run.objective.self_training, run.training
+    assert (switching.switch, switching.start_epoch, switching.probability) == ("point", 10, 0.5)
+    assert (loop.optimizer, loop.learning_rate, loop.momentum, loop.dampening) == ("sgd", 0.1, 0.9, 0.1)
+    assert (loop.weight_decay, loop.epochs, loop.batch, loop.warmup, loop.average) == (1e-4, 20, 4, 0, 0)
+    defaults = PretrainConfig()
+    assert (run.objective, run.pairing, run.student) == (
+        defaults.objective,
+        defaults.pairing,
+        defaults.student,
+    )
+
+
+def test_the_small_configuration_is_for_a_processor():
+    run = load(PretrainConfig, ROOT / "config" / "pretrain_small.yaml")
+    assert run.student.width <= 0.5
+    assert (run.teacher.precision, run.training.precision) == ("fp32", "32-true")
+    assert run.training.loaders <= 2
 
 
 def test_the_configuration_of_the_shipped_checkpoint_loads():

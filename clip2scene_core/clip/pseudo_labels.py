@@ -94,7 +94,7 @@ def label_pixels(
 
     Raises ConfigError where keys are wanted that the patches do not have.
     """
-    scores = _scores(patches, text, refinement)
+    scores = class_scores(patches, text, refinement)
     down, across = (
         _weights(scores.shape[2 + axis], size[axis], patches.image_size[axis], scores.device)
         for axis in (0, 1)
@@ -135,7 +135,7 @@ def label_points(
     for camera, dense in patches.items():
         pairs = point_pixel_pairs(frame, camera, min_depth_m=min_depth_m, occlusion=occlusion)
         row, pixel = (torch.from_numpy(values).to(device) for values in (pairs.row, pairs.pixel))
-        scores = sample_features(_scores(dense, text, refinement)[0], pixel, dense.image_size)
+        scores = sample_features(class_scores(dense, text, refinement)[0], pixel, dense.image_size)
         probability = class_probabilities(scores, refinement.temperature)
         certainty = _certainty(probability)[:, None].clamp_min(1e-6)
         total[row] += certainty * probability
@@ -152,7 +152,7 @@ def label_points(
     )
 
 
-def _scores(patches: DensePatches, text: TextEmbeddings, refinement: Refinement) -> Tensor:
+def class_scores(patches: DensePatches, text: TextEmbeddings, refinement: Refinement) -> Tensor:
     """(B, C, h, w) float32; ABSENT for classes that are not in an image or have no phrase."""
     device = text.embeddings.device
     features = patches.features.to(device)

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,10 @@ class TextEmbeddings:
     phrase_class: Tensor
     """(P,) int64: position of the class that each phrase stands for."""
     num_classes: int
+
+    def to(self, device: torch.device | str) -> TextEmbeddings:
+        """The same on another device."""
+        return replace(self, embeddings=self.embeddings.to(device), phrase_class=self.phrase_class.to(device))
 
     def averaged(self) -> TextEmbeddings:
         """One embedding for each class that has phrases: their mean, of unit length again."""

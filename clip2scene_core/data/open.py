@@ -41,6 +41,11 @@ def open_source(
     return build(*positional, **options, **reports)
 
 
+def known_options(kind: str, root: Path | str | None) -> list[str]:
+    """Names of the options that open_source takes for this kind, and the root's where there is one."""
+    return _options(_builder(kind, root))
+
+
 def parse_options(kind: str, root: Path | str | None, settings: Iterable[str]) -> dict[str, Any]:
     """Options for open_source from `key=value` texts; the items of a list are separated by commas.
     A mapping is `key:value` texts in a list.

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from clip2scene_core.build import build_teacher, build_text
-from clip2scene_core.clip.pseudo_labels import Refinement, label_pixels, label_points
-from clip2scene_core.clip.similarity import softmax_temperature
+from clip2scene_core.build import build_refinement, build_teacher, build_text
+from clip2scene_core.clip.pseudo_labels import label_pixels, label_points
 from clip2scene_core.clip.views import see
 from clip2scene_core.config import TeacherConfig
 from clip2scene_core.inference.stages import StageTimer
@@ -25,11 +24,7 @@ class Teacher:
         """`progress` is told of the phrases that have to be embedded; raises what load_clip does."""
         clip, self._dense = build_teacher(config)
         self._text = build_text(clip, config, label_set, progress)
-        self._refinement = Refinement(
-            temperature=softmax_temperature(clip.model),
-            denoising=config.denoising,
-            smoothing=config.smoothing,
-        )
+        self._refinement = build_refinement(clip, config)
         self._keys = config.smoothing > 0
         self.label_set = label_set
 

@@ -3,6 +3,7 @@
 Equation (1) is in `semantic`, (2) to (4) in `spatial_temporal`, their sum in `objective`.
 """
 
+from clip2scene_core.losses.agreement import agreed_labels
 from clip2scene_core.losses.baselines import kl_distillation, ppkt, slidr
 from clip2scene_core.losses.objective import SemanticLoss, clip2scene_terms, weighted_sum
 from clip2scene_core.losses.self_training import Switch, switched_labels
@@ -20,6 +21,7 @@ __all__ = [
     "Fusion",
     "SemanticLoss",
     "Switch",
+    "agreed_labels",
     "clip2scene_terms",
     "cross_entropy",
     "fused_cell_features",

@@ -32,12 +32,12 @@ def clip2scene_terms(
     text_embeddings: Tensor,
     phrase_class: Tensor,
     num_classes: int,
-    semantic_loss: SemanticLoss = "infonce",
+    semantic_loss: SemanticLoss | None = "infonce",
     tau: float = 0.5,
     fusion: Fusion = "points_and_pixels",
     lambda_: float = 1.0,
 ) -> dict[str, Tensor]:
-    """The terms `semantic` and `spatial_temporal` of a batch.
+    """The terms `semantic`, unless its loss is None, and `spatial_temporal` of a batch.
 
     semantic: (L, D) of the points whose pseudo label, after any switching, is `label` (L,) int64, a row of
     text_embeddings (P, D). temporal, pixels: (M, D) of the point-pixel pairs whose pixels' own labels are
@@ -45,14 +45,14 @@ def clip2scene_terms(
     cells may be -1, unknown.
     """
     cell = torch.where(pixel_label >= 0, cell, -1)
-    loss = semantic_consistency if semantic_loss == "infonce" else semantic_cross_entropy
     fused = fused_cell_features(
         pixels, temporal, text_embeddings, pixel_label, cell, cells, lambda_=lambda_, fusion=fusion
     )
-    return {
-        "semantic": loss(semantic, text_embeddings, label, phrase_class, num_classes, tau=tau),
-        "spatial_temporal": spatial_temporal_consistency(fused, cell),
-    }
+    terms = {"spatial_temporal": spatial_temporal_consistency(fused, cell)}
+    if semantic_loss is not None:
+        loss = semantic_consistency if semantic_loss == "infonce" else semantic_cross_entropy
+        terms["semantic"] = loss(semantic, text_embeddings, label, phrase_class, num_classes, tau=tau)
+    return terms
 
 
 def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

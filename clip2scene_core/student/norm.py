@@ -25,6 +25,10 @@ class BatchNorm(nn.BatchNorm1d):
     scan_share: float = 0.0
 
     def forward(self, features: Tensor, rows: ScanRows) -> Tensor:  # type: ignore[override]  # of several scans
+        if self.training and len(features) < 2:  # one row has no statistics
+            return F.batch_norm(
+                features, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
         if self.training or not self.scan_share:
             return super().forward(features)
         return map_scans(features, rows, self._with_scan_statistics)

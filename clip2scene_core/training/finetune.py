@@ -2,57 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import math
-import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-import yaml
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
 
-from clip2scene_core.build import build_student, choose_device, orthonormal_embeddings
-from clip2scene_core.checkpoint import Checkpoint, save
+from clip2scene_core.build import build_student, orthonormal_embeddings
+from clip2scene_core.checkpoint import Checkpoint
 from clip2scene_core.clip.similarity import classify
-from clip2scene_core.config import RunConfig, TrainingConfig, to_dict
+from clip2scene_core.config import RunConfig, to_dict
 from clip2scene_core.data.source import FrameSource
-from clip2scene_core.errors import MissingExtraError
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.losses import cross_entropy, lovasz_softmax
 from clip2scene_core.sparse import SparseVoxels, VoxelGrid, VoxelPoints
 from clip2scene_core.student import MinkUNet
-from clip2scene_core.training.interruption import interruptions_deferred
-from clip2scene_core.training.samples import StepSampler, TrainingSamples, class_weights, collate_samples
-from clip2scene_core.training.state import RunState, load_state, save_state
-from clip2scene_core.writing import whole_file
+from clip2scene_core.training.loop import Losses, Record, Report, Task, optimise, seeded_fabric
+from clip2scene_core.training.samples import TrainingSamples, class_weights, collate_samples, load_batches
 
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
-
-LOG_FILE = "log.jsonl"
-CHECKPOINT_FILE = "student.safetensors"
-CONFIG_FILE = "config.yaml"
-
-Report = Callable[[int, dict[str, float]], None]
-"""Called after every step with the number of steps done and the losses."""
+Batch = tuple[SparseVoxels, Tensor]
+"""Voxels, and the class (R,) int64 of each of them or of their points."""
 
 
 def finetune(
     config: RunConfig, source: FrameSource, folder: Path, *, record: dict[str, object], report: Report
 ) -> Path:
-    """Trains in `folder` (resuming what is there) and returns the path of the checkpoint.
+    """Trains in `folder` (resuming what is there) and returns the path of the checkpoint; see `optimise`.
 
-    State and checkpoint are written every few minutes. `record` goes into the checkpoint beside
-    configuration, time and steps. An interruption waits for the end of the step and keeps both; the same
-    call then goes on from there.
+    `record` goes into the checkpoint beside configuration, time and steps.
     """
     settings, label_set = config.training, LabelSet.named(config.label_set)
-    fabric = _seeded_fabric(settings)
+    fabric = seeded_fabric(settings)
     device, classes = fabric.device, len(label_set.classes)
     text = orthonormal_embeddings(classes, config.student.embedding_dim, seed=settings.seed).to(device)
     phrase_class = torch.arange(classes, device=device)
@@ -62,87 +43,43 @@ def finetune(
     )
     weight = class_weights(source, label_set, settings.rare).to(device)
 
-    optimizer = torch.optim.AdamW(
-        student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    learner, optimizer = fabric.setup(SemanticLearner(student), optimizer)
-    average = AveragedModel(student, avg_fn=moving_average(settings.average), use_buffers=True)
-    content, path = to_dict(config), folder / CHECKPOINT_FILE
-    fresh = RunState(step=0, seconds=0.0, config=content)
-    done = load_state(folder, content, student, average, optimizer) or fresh
-    with whole_file(folder / CONFIG_FILE) as temporary:
-        temporary.write_text(yaml.safe_dump(content, sort_keys=False))
+    def batches(steps_done: int) -> Iterable[Batch]:
+        return load_batches(samples, collate_samples, settings, steps_done=steps_done)
 
-    started = saved = time.monotonic()
-    step, whole = done.step, True
+    def losses(
+        learner: nn.Module, average: AveragedModel, batch: Batch, step: int
+    ) -> tuple[Losses, dict[str, int]]:
+        voxels, target = batch[0].to(device), batch[1].to(device)
+        semantic = learner(voxels.features, voxels.grid, voxels.points)
+        scores = classify(semantic, text, phrase_class, classes) / config.student.temperature
+        return {
+            "cross_entropy": cross_entropy(scores, target, weight),
+            "lovasz": lovasz_softmax(scores, target),
+        }, {}
 
-    def keep() -> None:
-        """The state to go on from, and a checkpoint of what has been learnt so far."""
-        seconds = done.seconds + time.monotonic() - started
-        state = RunState(step=step, seconds=seconds, config=content)
-        save_state(folder, state, student, average, optimizer)
-        learnt = Checkpoint(
+    def checkpoint(average: AveragedModel, done: Record) -> Checkpoint:
+        return Checkpoint(
             student=config.student,
             label_set=label_set,
             text_embeddings=text,
             phrase_class=tuple(range(classes)),
             teacher="none: orthonormal stand-ins for text embeddings, learnt from labels",
-            training={**record, "config": content, "steps": step, "seconds": round(seconds)},
+            training={**record, "config": to_dict(config), **done},
             weights=average.module.state_dict(),
         )
-        save(learnt, path)
 
-    learner.train()
-    with interruptions_deferred() as stop_if_interrupted:
-        try:
-            for voxels, target in _loader(samples, settings, first_step=done.step):
-                whole = False
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(settings, step)
-                torch.manual_seed(step_seed(settings, step))
-                voxels, target = voxels.to(device), target.to(device)
-                semantic = learner(voxels.features, voxels.grid, voxels.points)
-                scores = classify(semantic, text, phrase_class, classes) / config.student.temperature
-                entropy = cross_entropy(scores, target, weight)
-                lovasz = lovasz_softmax(scores, target)
-                fabric.backward(entropy + settings.lovasz * lovasz)
-                fabric.clip_gradients(learner, optimizer, max_norm=10.0)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                average.update_parameters(student)
-                step, whole = step + 1, True
-                losses = {"cross_entropy": float(entropy.detach()), "lovasz": float(lovasz.detach())}
-                with (folder / LOG_FILE).open("a") as log:
-                    log.write(json.dumps({"step": step, **losses}) + "\n")
-                report(step, losses)
-                if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
-                    keep()
-                    saved = time.monotonic()
-                stop_if_interrupted()
-        finally:
-            if whole:  # half a step is no state to go on from
-                keep()
-    return path
-
-
-def _seeded_fabric(settings: TrainingConfig) -> Fabric:
-    """The device of the run, with all random numbers drawn from its seed from now on."""
-    try:
-        from lightning.fabric import Fabric, seed_everything
-    except ImportError as error:
-        raise MissingExtraError("lightning", "train") from error
-    device = choose_device(settings.device)
-    devices = 1 if device.index is None else [device.index]
-    fabric = Fabric(accelerator=device.type, devices=devices, precision=settings.precision)
-    seed_everything(settings.seed, verbose=False)
-    return fabric
-
-
-def _loader(samples: TrainingSamples, settings: TrainingConfig, *, first_step: int) -> DataLoader:
-    order = StepSampler(
-        len(samples), batch=settings.batch, first_step=first_step, steps=settings.steps, seed=settings.seed
+    task = Task(
+        learner=SemanticLearner(student),
+        trained=student,
+        student=student,
+        frames=len(source),
+        batches=batches,
+        losses=losses,
+        weights={"cross_entropy": 1.0, "lovasz": settings.lovasz},
+        checkpoint=checkpoint,
+        after_step=lambda step, learnt: None,
     )
-    return DataLoader(samples, batch_sampler=order, num_workers=settings.loaders, collate_fn=collate_samples)
+    return optimise(task, settings, config, folder, fabric=fabric, report=report)
 
 
 class SemanticLearner(nn.Module):
@@ -155,28 +92,3 @@ class SemanticLearner(nn.Module):
     def forward(self, features: Tensor, grid: VoxelGrid, points: VoxelPoints | None) -> Tensor:
         """(R, D) of the voxels of `grid` with features (V, F), or of the points in them."""
         return self.student(SparseVoxels(features, grid, points)).semantic
-
-
-def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """An average over about 1 / (1 - decay) steps; over fewer at first, so that it forgets the start."""
-
-    def update(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        if not average.is_floating_point():
-            return current
-        return torch.lerp(average, current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
-
-    return update
-
-
-def step_seed(settings: TrainingConfig, step: int) -> int:
-    """For what a step draws, such as dropout: a resumed run draws the same."""
-    return int(np.random.SeedSequence((settings.seed, step)).generate_state(1)[0])
-
-
-def learning_rate(settings: TrainingConfig, step: int) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
-    warmup = max(1, round(settings.warmup * settings.steps))
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / max(1, settings.steps - warmup)
-    return settings.learning_rate * (1 + math.cos(math.pi * progress)) / 2

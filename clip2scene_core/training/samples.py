@@ -5,15 +5,16 @@ Shapes: V voxels, M points in voxels, R either of them, N points, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from clip2scene_core import augment
-from clip2scene_core.config import AugmentConfig, StudentConfig
+from clip2scene_core.config import AugmentConfig, LoopConfig, StudentConfig
 from clip2scene_core.data.batch import collate, voxel_classes
 from clip2scene_core.data.source import FrameSource
 from clip2scene_core.errors import DataError
@@ -97,6 +98,23 @@ class StepSampler(Sampler):
                     order = np.random.default_rng((self._seed, epoch)).permutation(self._frames)
                 keys.append((step, int(order[position % self._frames])))
             yield keys
+
+
+def load_batches(
+    samples: Dataset, collate: Callable[[list], Any], settings: LoopConfig, *, steps_done: int
+) -> DataLoader:
+    """What `collate` makes of the samples of each batch in the steps that are left, `accumulate` a step.
+
+    `samples` has a length and takes keys (batch, frame).
+    """
+    order = StepSampler(
+        len(samples),  # type: ignore[arg-type]  # Dataset leaves it out
+        batch=settings.batch,
+        first_step=steps_done * settings.accumulate,
+        steps=settings.steps * settings.accumulate,
+        seed=settings.seed,
+    )
+    return DataLoader(samples, batch_sampler=order, num_workers=settings.loaders, collate_fn=collate)
 
 
 def collate_samples(samples: list[Sample]) -> tuple[SparseVoxels, Tensor]:

@@ -10,9 +10,10 @@ import yaml
 
 from clip2scene_core.config import (
     InferenceConfig,
-    PairingConfig,
+    PretrainConfig,
     RunConfig,
     StudentConfig,
+    TeacherConfig,
     TrainingConfig,
     from_dict,
     load,
@@ -51,6 +52,14 @@ def test_yaml_round_trip(config, tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(to_dict(config)))
     assert load(type(config), path) == config
+
+
+def test_a_group_that_is_given_in_part_keeps_what_its_tree_wants():
+    """The teacher of pre-training is shown crops as they are, that of pictures scales them."""
+    run = from_dict(PretrainConfig, {"teacher": {"mode": "naclip"}, "student": {"width": 0.5}})
+    assert (run.teacher.mode, run.teacher.height_px) == ("naclip", 0)
+    assert (run.student.architecture, run.student.width) == ("spvcnn", 0.5)
+    assert TeacherConfig().height_px > 0
 
 
 def test_lists_survive_the_round_trip():
@@ -187,7 +196,7 @@ def test_overriding_into_a_value_is_refused(tmp_path):
         load(RunConfig, path, ["training.steps=3"])
 
 
-@pytest.mark.parametrize("cls", [RunConfig, PairingConfig, InferenceConfig])
+@pytest.mark.parametrize("cls", [RunConfig, PretrainConfig, InferenceConfig])
 def test_every_setting_says_what_it_is_and_has_a_default_inside_its_limits(cls):
     assert from_dict(cls, to_dict(cls())) == cls()
     groups = [cls()]

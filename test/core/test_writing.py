@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clip2scene_core.writing import whole_file
+from clip2scene_core.writing import remove_unfinished, whole_file
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
@@ -26,3 +26,14 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(error, tmp_pa
         raise error
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_can_be_removed(tmp_path):
+    writer = whole_file(tmp_path / "file.txt")
+    writer.__enter__().write_text("half of the n")  # as if it had been killed here
+    others = {tmp_path / name for name in ("file.txt", "file.md", ".files.1.txt", ".lock")}
+    for path in others:
+        path.touch()
+    assert set(tmp_path.iterdir()) > others
+    remove_unfinished(tmp_path / "file.txt")
+    assert set(tmp_path.iterdir()) == others

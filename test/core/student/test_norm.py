@@ -67,6 +67,18 @@ def test_batch_norm_mixes_in_the_statistics_of_each_scan(mixed, share) -> None:
         torch.testing.assert_close(got[rows], expected)
 
 
+def test_batch_norm_learns_from_one_row_with_the_statistics_it_has() -> None:
+    norm = BatchNorm(3)
+    randomise(norm)
+    norm.eps = 0.0
+    before, row = {name: t.clone() for name, t in norm.state_dict().items()}, torch.tensor([[1.0, 2, 3]])
+    got = norm(row, SparseVoxels.from_coordinates(row, torch.zeros(1, 4).int()).grid)
+    assert norm.running_mean is not None and norm.running_var is not None
+    expected = (row - norm.running_mean) / norm.running_var.sqrt() * norm.weight + norm.bias
+    torch.testing.assert_close(got, expected)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in norm.state_dict().items())
+
+
 def test_scan_statistics_do_not_change_training(mixed) -> None:
     norm, reference = BatchNorm(3), nn.BatchNorm1d(3)
     use_scan_statistics(norm, 0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from clip2scene_core.config import RunConfig, StudentConfig, TrainingConfig, to_
 from clip2scene_core.errors import CheckpointError, ConfigError
 from clip2scene_core.training.state import STATE_FILE, RunState, load_state, save_state
 
-CONFIG = to_dict(RunConfig(training=TrainingConfig(steps=10)))
+CONFIG = RunConfig(training=TrainingConfig(steps=10))
 
 
 def run(steps, seed=0):
@@ -43,10 +44,10 @@ def assert_same(one, other):
 
 def test_going_on_from_a_state_is_as_if_nothing_had_happened(tmp_path):
     first = run(3)
-    state = RunState(step=3, seconds=1.5, config=CONFIG)
+    state = RunState(step=3, seconds=1.5, config=to_dict(CONFIG))
     save_state(tmp_path, state, *first)
     restored = run(0, seed=9)
-    assert load_state(tmp_path, copy.deepcopy(CONFIG), *restored) == state
+    assert load_state(tmp_path, CONFIG, *restored) == state
     for objects in (first, restored):
         go_on(*objects, 4)
     for one, other in zip(first[:2], restored[:2], strict=True):
@@ -65,27 +66,27 @@ def test_no_state(tmp_path):
 
 
 def test_another_configuration_is_refused_and_nothing_is_touched(tmp_path):
-    save_state(tmp_path, RunState(step=3, seconds=0.0, config=CONFIG), *run(3))
+    save_state(tmp_path, RunState(step=3, seconds=0.0, config=to_dict(CONFIG)), *run(3))
     objects = run(1, seed=2)
     before = copy.deepcopy(objects[0].state_dict())
     with pytest.raises(ConfigError, match="holds a run with another configuration") as caught:
-        load_state(tmp_path, to_dict(RunConfig(training=TrainingConfig(steps=11))), *objects)
+        load_state(tmp_path, RunConfig(training=TrainingConfig(steps=11)), *objects)
     assert str(tmp_path) in str(caught.value)
     assert_same(before, objects[0].state_dict())
 
 
 def test_a_run_from_before_a_setting_was_there_had_its_default(tmp_path):
-    stored = copy.deepcopy(CONFIG)
+    stored = to_dict(CONFIG)
     del stored["student"]["variant"]
     save_state(tmp_path, RunState(step=3, seconds=0.0, config=stored), *run(3))
     assert load_state(tmp_path, CONFIG, *run(1)).step == 3
-    other = {**CONFIG, "student": to_dict(StudentConfig(variant=14))}
+    other = replace(CONFIG, student=StudentConfig(variant=14))
     with pytest.raises(ConfigError, match="another configuration"):
         load_state(tmp_path, other, *run(1))
 
 
 def test_a_run_with_a_setting_that_is_no_more(tmp_path):
-    stored = {**CONFIG, "tempo": 3}
+    stored = {**to_dict(CONFIG), "tempo": 3}
     save_state(tmp_path, RunState(step=3, seconds=0.0, config=stored), *run(3))
     with pytest.raises(ConfigError, match="another configuration"):
         load_state(tmp_path, CONFIG, *run(1))
@@ -109,7 +110,7 @@ def other_header(path):
 
 @pytest.mark.parametrize("spoil", [no_text, truncate, foreign, other_header])
 def test_files_that_are_no_state(spoil, tmp_path):
-    save_state(tmp_path, RunState(step=3, seconds=0.0, config=CONFIG), *run(3))
+    save_state(tmp_path, RunState(step=3, seconds=0.0, config=to_dict(CONFIG)), *run(3))
     spoil(tmp_path / STATE_FILE)
     with pytest.raises(CheckpointError, match="is no state of a run; delete it to start again") as caught:
         load_state(tmp_path, CONFIG, *run(0))
@@ -117,7 +118,7 @@ def test_files_that_are_no_state(spoil, tmp_path):
 
 
 def test_the_state_of_another_network(tmp_path):
-    save_state(tmp_path, RunState(step=3, seconds=0.0, config=CONFIG), *run(3))
+    save_state(tmp_path, RunState(step=3, seconds=0.0, config=to_dict(CONFIG)), *run(3))
     model = nn.Linear(3, 4)
     with pytest.raises(CheckpointError, match="holds the weights of another network"):
         load_state(tmp_path, CONFIG, model, AveragedModel(model), torch.optim.AdamW(model.parameters()))

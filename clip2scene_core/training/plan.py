@@ -1,0 +1,48 @@
+"""What a pre-training will do, in words, before it begins."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from clip2scene_core.build import choose_device
+from clip2scene_core.config import ObjectiveConfig, PretrainConfig
+from clip2scene_core.data.source import FrameSource
+from clip2scene_core.training.objective import FrozenTeacher
+from clip2scene_core.training.pretrain import label_set
+from clip2scene_core.training.run_log import LOG_FILE
+from clip2scene_core.training.schedule import epochs, resolved
+from clip2scene_core.training.state import steps_done
+
+
+def plan(config: PretrainConfig, source: FrameSource, teacher: FrozenTeacher, folder: Path) -> dict[str, str]:
+    """A line by what it is about."""
+    settings, vocabulary, student = resolved(config.training, len(source)), label_set(config), config.student
+    seen = epochs(settings, settings.steps, len(source))
+    asked = f"as kept in {config.features}" if config.features else f"{config.teacher.mode}, asked on the fly"
+    rows = {
+        "frames": f"{len(source):,}, each with up to {config.pairing.sweeps - 1} earlier sweeps",
+        "cameras": ", ".join(source.camera_names) or "none",
+        "teacher": f"{teacher.dense.identity['clip']}, {asked}",
+        "vocabulary": f"{vocabulary.name}, {len(teacher.text.embeddings)} phrases for "
+        f"{len(vocabulary.names)} classes: {', '.join(vocabulary.names)}",
+        "student": f"{student.architecture} {student.variant}, voxels of {student.voxel_m:g} m",
+        "objective": _objective(config.objective, seen),
+        "steps": f"{settings.steps:,} of {settings.batch * settings.accumulate} frames, {seen:.3g} epochs",
+        "device": f"{choose_device(settings.device)}, {settings.precision}",
+        "folder": str(folder),
+    }
+    if find_spec("tensorboard") is None:
+        rows["log"] = f"{LOG_FILE} only; TensorBoard comes with pip install 'clip2scene_ros[train]'"
+    if done := steps_done(folder):
+        rows["goes on"] = f"after {done:,} steps"
+    return rows
+
+
+def _objective(objective: ObjectiveConfig, seen_epochs: float) -> str:
+    if objective.method != "clip2scene":
+        return f"{objective.method}, which teaches features but no names: fine-tune what comes of it"
+    switching = objective.self_training
+    if switching.switch == "off" or switching.start_epoch >= seen_epochs:
+        return "labels of pixels"
+    return f"labels of pixels, from epoch {switching.start_epoch:g} switched with the student's own"
