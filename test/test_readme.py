@@ -113,6 +113,9 @@ SHORTER = {
     "simulate": "--towns 1 --sweeps 1",
     "finetune": "--set training.steps=1 --set training.batch=1 --set training.loaders=0 "
     "--set training.device=cpu --set student.variant=14 --set student.width=0.05 --set student.voxel_m=0.5",
+    "pretrain": "--set teacher.model=Readme --set teacher.pretrained=random --set teacher.templates=none "
+    "--set teacher.height_px=24 --set teacher.window_px=0 --set student.embedding_dim=24 "
+    "--set student.width=0.05 --set student.voxel_m=0.5 --set training.steps=1 --set training.loaders=0 --set training.device=cpu",
     "cache": IMAGES,
     "label-images": TEACHER,
     "view": TEACHER,
@@ -138,6 +141,7 @@ def test_the_commands_of_the_readme_run(placeholders, monkeypatch):
         "out/bag/metadata.yaml",
         "figures.json",
         "out/run/student.safetensors",
+        "out/learnt/student.safetensors",
         "out/named/street_overlay.png",
         "frame.png",
     )
