@@ -115,7 +115,8 @@ SHORTER = {
     "--set training.device=cpu --set student.variant=14 --set student.width=0.05 --set student.voxel_m=0.5",
     "pretrain": "--set teacher.model=Readme --set teacher.pretrained=random --set teacher.templates=none "
     "--set teacher.height_px=24 --set teacher.window_px=0 --set student.embedding_dim=24 "
-    "--set student.width=0.05 --set student.voxel_m=0.5 --set training.steps=1 --set training.loaders=0 --set training.device=cpu",
+    "--set student.width=0.05 --set student.voxel_m=0.5 "
+    "--set training.steps=1 --set training.loaders=0 --set training.device=cpu",
     "cache": IMAGES,
     "label-images": TEACHER,
     "view": TEACHER,
