@@ -9,7 +9,8 @@ from clip2scene_core.checkpoint import Checkpoint
 from clip2scene_core.clip.dense import DenseClip
 from clip2scene_core.clip.pseudo_labels import Refinement
 from clip2scene_core.clip.similarity import softmax_temperature
-from clip2scene_core.clip.text import TextEmbeddings, default_cache_dir, embed_text
+from clip2scene_core.clip.teacher import FrozenTeacher
+from clip2scene_core.clip.text import default_cache_dir, embed_text
 from clip2scene_core.clip.weights import FOLDER, HUB, LoadedClip, load_clip
 from clip2scene_core.config import StudentConfig, TeacherConfig
 from clip2scene_core.errors import CheckpointError, ConfigError
@@ -54,7 +55,7 @@ def restore_student(checkpoint: Checkpoint, *, engine: str) -> MinkUNet:
     return student
 
 
-def build_teacher(config: TeacherConfig) -> tuple[LoadedClip, DenseClip]:
+def build_dense_clip(config: TeacherConfig) -> tuple[LoadedClip, DenseClip]:
     """The CLIP that is configured, for its text, and the dense one made of it."""
     device = choose_device(config.device)
     brings_weights = config.model.startswith((HUB, FOLDER))
@@ -71,10 +72,13 @@ def build_teacher(config: TeacherConfig) -> tuple[LoadedClip, DenseClip]:
     return clip, dense
 
 
-def build_text(
-    clip: LoadedClip, config: TeacherConfig, label_set: LabelSet, progress: Progress = silent
-) -> TextEmbeddings:
-    """The phrases of a vocabulary as `config` wants them; embeddings are kept on the disk of the user."""
+def build_teacher(config: TeacherConfig, label_set: LabelSet, progress: Progress = silent) -> FrozenTeacher:
+    """The teacher with a vocabulary; embeddings of its phrases are kept on the disk of the user.
+
+    `progress` is told of the phrases that have to be embedded. Cosines become classes at the temperature that
+    this CLIP was trained with.
+    """
+    clip, dense = build_dense_clip(config)
     text = embed_text(
         clip,
         label_set.phrases,
@@ -82,13 +86,11 @@ def build_text(
         cache_dir=default_cache_dir(),
         progress=progress,
     )
-    return text.averaged() if config.phrases == "mean" else text
-
-
-def build_refinement(clip: LoadedClip, config: TeacherConfig) -> Refinement:
-    """How cosines with the text become classes, at the temperature that this CLIP was trained with."""
-    return Refinement(
+    refinement = Refinement(
         temperature=softmax_temperature(clip.model), denoising=config.denoising, smoothing=config.smoothing
+    )
+    return FrozenTeacher(
+        dense=dense, text=text.averaged() if config.phrases == "mean" else text, refinement=refinement
     )
 
 

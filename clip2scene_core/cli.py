@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.table import Table
 from typer.core import TyperGroup
 
 import clip2scene_core
@@ -220,22 +219,23 @@ def _inspect_bag(bag: Path, json_file: Path | None, options: list[str] | None) -
 def _inspect_frames(kind: str, root: Path, options: list[str] | None) -> None:
     source = _open(kind, root, 0, options, tell_notes=False)
     frame = source[0]
-    table = Table(show_header=False, box=None)
-    table.add_row("frames", str(len(source)))
-    table.add_row("first scan", f"{len(frame.scan.xyz):,} points, frame '{frame.scan.frame_id}'")
     columns = [
         n for n in ("intensity", "ring", "time_offset_ns", "rgb") if getattr(frame.scan, n) is not None
     ]
-    table.add_row("columns", ", ".join(["xyz", *columns]))
-    for name, image in frame.images.items():
-        camera = image.camera
-        table.add_row(f"camera {name}", f"{camera.width} x {camera.height}, {camera.model}")
+    cameras = {name: image.camera for name, image in frame.images.items()}
     predicted = frame.labels is not None and frame.labels.probability is not None
-    vocabulary = source.label_set.name if source.label_set else "none"
-    table.add_row("predictions" if predicted else "ground truth", vocabulary)
-    for note in source.notes:
-        table.add_row("note", note)
-    console.print(table)
+    rows = [
+        ("frames", str(len(source))),
+        ("first scan", f"{len(frame.scan.xyz):,} points, frame '{frame.scan.frame_id}'"),
+        ("columns", ", ".join(["xyz", *columns])),
+        *((f"camera {name}", f"{c.width} x {c.height}, {c.model}") for name, c in cameras.items()),
+        (
+            "predictions" if predicted else "ground truth",
+            source.label_set.name if source.label_set else "none",
+        ),
+        *(("note", note) for note in source.notes),
+    ]
+    print_rows(rows)
 
 
 @app.command()
@@ -269,18 +269,14 @@ def finetune(
 
     run = configuration.load(RunConfig, config, settings or ())
     source = _open(kind, root, 0, options)
-    record = {
-        "command": " ".join(["clip2scene", *sys.argv[1:]]),
-        "scans": len(source),
-        "hardware": _hardware(run.training.device),
-    }
+    record = _record(len(source), run.training.device)
     with progress("training", run.training.steps) as report:
         path = train(
             run,
             source,
             out,
             record=record,
-            report=lambda step, losses: report(step, " ".join(f"{k} {v:.3f}" for k, v in losses.items())),
+            report=lambda step, losses: report(step, _in_words(losses)),
         )
         report(run.training.steps)  # a run that was finished before has nothing to report
     print_wrote(str(path))
@@ -318,12 +314,8 @@ def pretrain(
     source = _open(kind, root, frames, _with_sweeps(kind, root, run.pairing.sweep_window, options))
     with progress("embedding words", at_once=False) as told:
         teacher = frozen_teacher(run, told)
-    print_rows(plan(run, source, teacher, out))
-    record = {
-        "command": " ".join(["clip2scene", *sys.argv[1:]]),
-        "scans": len(source),
-        "hardware": _hardware(run.training.device),
-    }
+    print_rows(plan(run, source, teacher, out).items())
+    record = _record(len(source), run.training.device)
     steps = resolved(run.training, len(source)).steps
     with progress("training", steps) as report:
         path = train(
@@ -332,7 +324,7 @@ def pretrain(
             teacher,
             out,
             record=record,
-            report=lambda step, losses: report(step, " ".join(f"{k} {v:.3f}" for k, v in losses.items())),
+            report=lambda step, losses: report(step, _in_words(losses)),
         )
         report(steps)
     skipped: Any = checkpoints.load(path).training["skipped"]
@@ -462,7 +454,7 @@ def cache(
     frames: Frames = 0,
 ) -> None:
     """Stores what dense CLIP sees in each image of a recording, so that training need not look again."""
-    from clip2scene_core.build import build_teacher
+    from clip2scene_core.build import build_dense_clip
     from clip2scene_core.clip.feature_cache import bytes_per_frame, fill_cache
     from clip2scene_core.clip.views import see
 
@@ -470,7 +462,7 @@ def cache(
     if not source.camera_names:
         raise DataError(f"{kind} recording {root} has no cameras: CLIP sees images")
     teacher = configuration.load(TeacherConfig, config, _chosen(model, pretrained, settings))
-    _, dense = build_teacher(teacher)
+    _, dense = build_dense_clip(teacher)
     keys = teacher.smoothing > 0
     with suppress(CalibrationError, DataError):  # a frame that cannot be read is left out below
         size = bytes_per_frame(see(dense, source[0].images, keys=keys)) * len(source)
@@ -616,6 +608,16 @@ def _segmenter(checkpoint: str, settings: list[str] | None) -> Any:
 def _check_is_no_input(bag: Path, root: Path) -> None:
     if root.resolve().is_relative_to(bag.resolve()):
         raise DataError(f"{bag} is the recording itself, which would be replaced; name another one")
+
+
+def _record(scans: int, device: str) -> dict[str, object]:
+    """Where a checkpoint comes from."""
+    command = " ".join(["clip2scene", *sys.argv[1:]])
+    return {"command": command, "scans": scans, "hardware": _hardware(device)}
+
+
+def _in_words(losses: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.3f}" for name, value in losses.items())
 
 
 def _hardware(device: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -150,10 +150,10 @@ def print_notes(notes: Sequence[str]) -> None:
         console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
 
 
-def print_rows(rows: Mapping[str, str]) -> None:
+def print_rows(rows: Iterable[tuple[str, str]]) -> None:
     """What is said of each thing, one below the other."""
     table = Table(show_header=False, box=None)
-    for name, text in rows.items():
+    for name, text in rows:
         table.add_row(name, text)
     console.print(table)
 

@@ -10,12 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from clip2scene_core.clip.dense import DenseClip, DensePatches
+from clip2scene_core.clip.dense import DensePatches
+from clip2scene_core.clip.teacher import DenseTeacher
 from clip2scene_core.types import CameraImage
 
 
 def see(
-    dense: DenseClip, images: Mapping[str, CameraImage], *, keys: bool = False
+    dense: DenseTeacher, images: Mapping[str, CameraImage], *, keys: bool = False
 ) -> dict[str, DensePatches]:
     """Patches (B = 1) of each image by camera; images of one size go through the encoder together."""
     by_size: dict[tuple[int, ...], list[str]] = {}

@@ -6,9 +6,7 @@ embedding, P phrases, C classes, I images of H x W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +15,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from clip2scene_core.clip.dense import DensePatches, sample_features
 from clip2scene_core.clip.feature_cache import FeatureCache
-from clip2scene_core.clip.pseudo_labels import Refinement, class_scores
+from clip2scene_core.clip.pseudo_labels import class_scores
 from clip2scene_core.clip.similarity import class_probabilities, classify
+from clip2scene_core.clip.teacher import FrozenTeacher
 from clip2scene_core.clip.text import TextEmbeddings
 from clip2scene_core.config import ObjectiveConfig
 from clip2scene_core.losses import (
@@ -39,30 +38,6 @@ IMAGES_AT_ONCE = 16
 """How many images the teacher sees together."""
 REGION_STRIDE_PX = 4
 """Each so manyth pixel along both axes stands for its superpixel: features come in patches of 14 to 32."""
-
-
-class DenseTeacher(Protocol):
-    """What DenseClip is to pre-training."""
-
-    embedding_dim: int
-
-    @property
-    def identity(self) -> Mapping[str, str]:
-        """All that decides on the output."""
-        ...
-
-    def __call__(self, rgb: Tensor, *, keys: bool = False) -> DensePatches:
-        """Patches of images (I, H, W, 3) uint8."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FrozenTeacher:
-    """A CLIP that sees, and the words that it is asked for."""
-
-    dense: DenseTeacher
-    text: TextEmbeddings
-    refinement: Refinement
 
 
 class PretrainingLearner(nn.Module):
@@ -179,7 +154,7 @@ class Objective:
             seen = [dense for dense in stored if dense is not None]
         else:
             assert batch.images is not None
-            keys = self.teacher.refinement.smoothing > 0
+            keys = self.teacher.needs_keys
             seen = [self.teacher.dense(images, keys=keys) for images in batch.images.split(IMAGES_AT_ONCE)]
         return [replace(dense, features=dense.features.to(self.text.embeddings)) for dense in seen]
 

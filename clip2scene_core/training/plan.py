@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from clip2scene_core.build import choose_device
+from clip2scene_core.clip.teacher import FrozenTeacher
 from clip2scene_core.config import ObjectiveConfig, PretrainConfig
 from clip2scene_core.data.source import FrameSource
-from clip2scene_core.training.objective import FrozenTeacher
 from clip2scene_core.training.pretrain import label_set
 from clip2scene_core.training.run_log import LOG_FILE
 from clip2scene_core.training.schedule import epochs, resolved

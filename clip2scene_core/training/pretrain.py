@@ -15,9 +15,10 @@ from pathlib import Path
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from clip2scene_core.build import build_refinement, build_student, build_teacher, build_text
+from clip2scene_core.build import build_student, build_teacher
 from clip2scene_core.checkpoint import Checkpoint
 from clip2scene_core.clip.feature_cache import FeatureCache
+from clip2scene_core.clip.teacher import FrozenTeacher
 from clip2scene_core.config import InferenceConfig, PretrainConfig, to_dict
 from clip2scene_core.data.source import FrameSource
 from clip2scene_core.errors import CalibrationError, ConfigError, DataError
@@ -27,7 +28,7 @@ from clip2scene_core.labels import LabelSet
 from clip2scene_core.locking import only_writer
 from clip2scene_core.progress import Progress, silent
 from clip2scene_core.training.loop import Losses, Record, Report, Task, optimise, seeded_fabric
-from clip2scene_core.training.objective import FrozenTeacher, Objective, PretrainingLearner
+from clip2scene_core.training.objective import Objective, PretrainingLearner
 from clip2scene_core.training.pretraining_batch import PretrainingBatch
 from clip2scene_core.training.pretraining_samples import PretrainingSamples
 from clip2scene_core.training.regions import ImageRegions, collate_with_regions, collate_without_regions
@@ -153,9 +154,7 @@ def label_set(config: PretrainConfig) -> LabelSet:
 
 def frozen_teacher(config: PretrainConfig, progress: Progress = silent) -> FrozenTeacher:
     """The teacher of a run with its words; `progress` is told of the phrases that have to be embedded."""
-    clip, dense = build_teacher(config.teacher)
-    text = build_text(clip, config.teacher, label_set(config), progress)
-    return FrozenTeacher(dense=dense, text=text, refinement=build_refinement(clip, config.teacher))
+    return build_teacher(config.teacher, label_set(config), progress)
 
 
 def _first_readable(source: FrameSource) -> tuple[int, Frame]:

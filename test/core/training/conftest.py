@@ -12,10 +12,10 @@ from torch.nn.functional import avg_pool2d
 from clip2scene_core.cameras import Camera
 from clip2scene_core.clip.dense import DensePatches
 from clip2scene_core.clip.pseudo_labels import Refinement
+from clip2scene_core.clip.teacher import FrozenTeacher
 from clip2scene_core.clip.text import TextEmbeddings
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
-from clip2scene_core.training.objective import FrozenTeacher
 from clip2scene_core.types import CameraImage, Frame, LidarScan
 
 KITTI = LabelSet.named("semantic_kitti")
