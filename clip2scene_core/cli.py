@@ -539,6 +539,8 @@ def view(
         with Viewer(source.label_set, out) as viewer, progress("showing", len(source)) as report:
             for index in range(len(source)):
                 shown = source[index]
+                if shown.labels is None:
+                    raise DataError(f"frame {index} of {root} has no ground truth; try --by student")
                 viewer.show(shown, shown.labels.class_id)
                 report(index + 1)
     else:

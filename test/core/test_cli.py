@@ -583,6 +583,17 @@ class TestView:
         run("view", "semantic-kitti", kitti, tmp_path / "drive.rrd", "--frames", 2)
         assert names(tmp_path) == ["drive.rrd"]
 
+    def test_a_frame_without_labels_among_others_is_named(
+        self, make_frame, frame_list, monkeypatch, tmp_path
+    ):
+        pytest.importorskip("rerun", reason="rerun is not installed: pip install 'clip2scene_ros[viz]'")
+        frames = [make_frame([[1, 2, 3]], [1]), make_frame([[1, 2, 3]])]
+        source = frame_list(frames, LabelSet.named("street"))
+        monkeypatch.setattr(cli, "_open", lambda *arguments: source)
+        error = error_of("view", "scannet", tmp_path, tmp_path / "drive.rrd")
+        assert f"frame 1 of {tmp_path} has no ground truth; try --by student" in error
+        assert names(tmp_path) == []
+
     def test_what_cannot_be_shown_is_an_error(self, kitti, tmp_path):
         assert "ends in .png or .rrd" in error_of("view", "semantic-kitti", kitti, tmp_path / "drive.gif")
         assert "the last one" in error_of("view", "semantic-kitti", kitti, tmp_path / "x.png", "--frame", 9)
