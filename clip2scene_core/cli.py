@@ -282,6 +282,33 @@ def finetune(
     print_wrote(str(path))
 
 
+@app.command("train-clip")
+def train_clip(
+    views: Annotated[Path, typer.Argument(help="folder of pictures of `simulate`")],
+    out: Annotated[Path, typer.Argument(help="folder of the run; an interrupted run goes on")],
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="such as training.steps=100")
+    ] = None,
+) -> None:
+    """Trains a tiny CLIP of the simulated town on pictures with captions: a teacher that can be shipped."""
+    from clip2scene_core.config import StreetClipConfig
+    from clip2scene_core.training.street_clip import train_street_clip
+
+    run = configuration.load(StreetClipConfig, config, settings or ())
+    record = _record(0, run.training.device)
+    with progress("training", run.training.steps) as report:
+        path = train_street_clip(
+            run,
+            views,
+            out,
+            record=record,
+            report=lambda step, losses: report(step, _in_words(losses)),
+        )
+        report(run.training.steps)
+    print_wrote(str(path))
+
+
 @app.command()
 def pretrain(
     kind: SourceKind,

@@ -292,7 +292,43 @@ class PretrainConfig:
     training: PretrainLoopConfig = setting(PretrainLoopConfig, "the run")
 
 
-AnyRunConfig = RunConfig | PretrainConfig
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TinyClipConfig:
+    """A CLIP small enough to be trained on a CPU and to be shipped."""
+
+    embedding_dim: int = setting(64, "length of the joint space", least=8, most=1024)
+    image_px: int = setting(112, "side of the images that it is trained on", least=16, most=1024)
+    patch_px: int = setting(8, "side of a patch", least=4, most=64)
+    layers: int = setting(6, "of the image encoder", least=2, most=48)
+    width: int = setting(160, "of the image encoder", least=8, most=2048)
+    head_width: int = setting(32, "of an attention head of the image encoder", least=8, most=128)
+    text_layers: int = setting(2, "of the text encoder", least=1, most=48)
+    text_width: int = setting(48, "of the text encoder", least=8, most=2048)
+    text_heads: int = setting(3, "attention heads of the text encoder", least=1, most=64)
+    text_tokens: int = setting(32, "most tokens of a text", least=8, most=77)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreetClipConfig:
+    """What `clip2scene train-clip` reads from a YAML file, and what it saves beside its results."""
+
+    model: TinyClipConfig = setting(TinyClipConfig, "the CLIP")
+    templates: str = setting("full", "sentences of the captions: full, simple or none")
+    boxes: int = setting(32, "boxes of each crop that have a caption, the whole crop among them", least=1)
+    least_box_patches: int = setting(2, "shortest side of a box in patches", least=1)
+    least_share: float = setting(
+        0.05, "share of a box from which on a caption names what is there", least=0.0, most=1.0
+    )
+    image_weight: float = setting(
+        0.25, "of whole crops, as open_clip encodes them, beside their boxes", least=0.0
+    )
+    training: LoopConfig = setting(
+        LoopConfig(steps=6000, batch=16, learning_rate=1e-3, weight_decay=0.05, clip=1.0, average=0.999),
+        "the run",
+    )
+
+
+AnyRunConfig = RunConfig | PretrainConfig | StreetClipConfig
 
 
 def from_dict(

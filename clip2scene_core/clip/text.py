@@ -86,6 +86,8 @@ def embed_text(
     )
     known = {phrase: kept for phrase, file in files.items() if (kept := _read(file)) is not None}
     missing = [phrase for phrase in phrases if phrase not in known]
+    if unread := [phrase for phrase in missing if _is_unread(clip, phrase)]:
+        log.warning("%s never read a word of: %s; they mean little to it", clip.name, ", ".join(unread))
     step = max(1, PROMPTS // len(sentences))
     for first in range(0, len(missing), step):
         batch = missing[first : first + step]
@@ -100,6 +102,14 @@ def embed_text(
         phrase_class=torch.tensor([index for _, index in rows], device=clip.device),
         num_classes=len(phrases_by_class),
     )
+
+
+def _is_unread(clip: LoadedClip, phrase: str) -> bool:
+    """Whether a token of the phrase has an embedding of zeros, as `train-clip` leaves those it never saw."""
+    embedding = getattr(clip.model, "token_embedding", None)
+    if embedding is None:
+        return False
+    return not embedding.weight[clip.tokenizer([phrase])[0].to(clip.device)].any(dim=1).all()
 
 
 @torch.no_grad()

@@ -124,6 +124,20 @@ def load_clip(
     )
 
 
+def build_clip(folder: Path) -> tuple[nn.Module, Tokenizer]:
+    """An untrained CLIP by the configuration in a folder, on the CPU in float32, and its tokenizer.
+
+    Its weights are drawn with seed 0. Raises CheckpointError where open_clip cannot build it,
+    MissingExtraError without open_clip.
+    """
+    try:
+        import open_clip  # noqa: F401 - what follows imports it
+    except ImportError as error:
+        raise MissingExtraError("open_clip_torch", "clip") from error
+    source = _Source(architecture=f"{FOLDER}{folder}", weights=None, name=str(folder), published={})
+    return _build(source), _tokenizer(source)
+
+
 def _resolve(model: str, pretrained: str) -> _Source:
     if not model.startswith((HUB, FOLDER)):
         return _named(model.replace("/", "-"), pretrained)

@@ -5,6 +5,7 @@ Equation (1) is in `semantic`, (2) to (4) in `spatial_temporal`, their sum in `o
 
 from clip2scene_core.losses.agreement import agreed_labels
 from clip2scene_core.losses.baselines import kl_distillation, ppkt, slidr
+from clip2scene_core.losses.captions import caption_contrast
 from clip2scene_core.losses.objective import SemanticLoss, clip2scene_terms, weighted_sum
 from clip2scene_core.losses.self_training import Switch, switched_labels
 from clip2scene_core.losses.semantic import semantic_consistency, semantic_cross_entropy
@@ -22,6 +23,7 @@ __all__ = [
     "SemanticLoss",
     "Switch",
     "agreed_labels",
+    "caption_contrast",
     "clip2scene_terms",
     "cross_entropy",
     "fused_cell_features",

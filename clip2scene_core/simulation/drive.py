@@ -77,7 +77,7 @@ class SimulatedDrive:
         names = list(_CAMERA_YAWS_DEG)[:cameras]
         self.camera: Camera = pinhole(*image_size, 75.0)
         """The model of all cameras."""
-        self.base_from_camera = {name: _mounted_camera(_CAMERA_YAWS_DEG[name]) for name in names}
+        self.base_from_camera = {name: mounted_camera(_CAMERA_YAWS_DEG[name]) for name in names}
         """Poses of the optical frames by camera name."""
 
     def stamp_ns(self, index: int) -> int:
@@ -128,10 +128,10 @@ def _lidar(lidar: str | LidarModel) -> LidarModel:
     return LIDARS[lidar]
 
 
-def _mounted_camera(yaw_deg: float) -> SE3:
-    """base_from_camera: on a ring of 0.4 m around the LiDAR, lower than it."""
+def mounted_camera(yaw_deg: float, height_m: float = 1.5) -> SE3:
+    """base_from_camera: on a ring of 0.4 m around the LiDAR, at this height above the ground."""
     yaw = np.deg2rad(yaw_deg)
-    outwards = SE3.from_yaw(yaw, np.array([0.4 * np.cos(yaw), 0.4 * np.sin(yaw), 1.5]))
+    outwards = SE3.from_yaw(yaw, np.array([0.4 * np.cos(yaw), 0.4 * np.sin(yaw), height_m]))
     return outwards @ SE3.from_rotation_translation(_OPTICAL_AXES, np.zeros(3))
 
 

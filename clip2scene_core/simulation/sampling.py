@@ -76,7 +76,7 @@ def random_sweeps(seed: int, count: int, *, style: str | None = None) -> Iterato
         xy, heading = _anywhere(town, rng) if robot else _on_lane(town, rng)
         speed = 0.0 if rng.random() < 0.2 else rng.uniform(0, 1.5) if robot else rng.uniform(0, 15)
         start_s = rng.uniform(1.0, town.duration_s - 2.0)
-        ego = _short_way(town, xy, heading, speed, rng.normal(0, 0.1), start_s)
+        ego = short_way(town, xy, heading, speed, rng.normal(0, 0.1), start_s)
         mount = random_mount(rng, (0.9, 1.9) if robot else (1.5, 2.4))
         model = random_lidar(rng)
         stamp_ns = int(start_s * 1e9)
@@ -87,6 +87,11 @@ def random_sweeps(seed: int, count: int, *, style: str | None = None) -> Iterato
         yield TrainingSweep(
             scan=scan, labels=labels, sensor_height_m=float(mount.translation[2]), lidar=model.name
         )
+
+
+def random_place(town: Town, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """xy (2,) of the world and a heading: mostly in a lane, else where a robot or somebody on foot may be."""
+    return _anywhere(town, rng) if rng.random() < 0.3 else _on_lane(town, rng)
 
 
 def _on_lane(town: Town, rng: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -119,7 +124,7 @@ def _room(town: Town, xy: np.ndarray) -> bool:
     return bool(town.plan.free(np.concatenate([xy[None], xy + 0.6 * around, xy + 1.1 * around])).all())
 
 
-def _short_way(
+def short_way(
     town: Town, xy: np.ndarray, heading: float, speed_mps: float, yaw_rate: float, start_s: float
 ) -> Trajectory:
     """A quarter of a second through a place, on the ground."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from clip2scene_core.build import build_student, orthonormal_embeddings
-from clip2scene_core.checkpoint import Checkpoint
+from clip2scene_core.checkpoint import Checkpoint, save
 from clip2scene_core.clip.similarity import classify
 from clip2scene_core.config import RunConfig, to_dict
 from clip2scene_core.data.source import FrameSource
@@ -78,6 +78,7 @@ def finetune(
         weights={"cross_entropy": 1.0, "lovasz": settings.lovasz},
         checkpoint=checkpoint,
         after_step=lambda step, learnt: None,
+        save=save,
     )
     return optimise(task, settings, config, folder, fabric=fabric, report=report)
 

@@ -17,11 +17,9 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from clip2scene_core.build import choose_device
-from clip2scene_core.checkpoint import Checkpoint, save
 from clip2scene_core.config import AnyRunConfig, LoopConfig, to_dict
 from clip2scene_core.errors import ConfigError, MissingExtraError
 from clip2scene_core.losses import weighted_sum
-from clip2scene_core.student import MinkUNet
 from clip2scene_core.training.interruption import interruptions_deferred
 from clip2scene_core.training.run_log import RunLog
 from clip2scene_core.training.schedule import learning_rate, moving_average, step_seed
@@ -35,6 +33,7 @@ CHECKPOINT_FILE = "student.safetensors"
 CONFIG_FILE = "config.yaml"
 
 Batch = TypeVar("Batch")
+Learnt = TypeVar("Learnt")
 Losses = Mapping[str, Tensor]
 Record = Mapping[str, object]
 
@@ -43,14 +42,14 @@ Report = Callable[[int, dict[str, float]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Task(Generic[Batch]):
+class Task(Generic[Batch, Learnt]):
     """What the loop learns, from what, and what it writes."""
 
     learner: nn.Module
     """What Fabric wraps: it converts tensors only, so its forward takes and gives nothing else."""
     trained: nn.Module
     """All that is learnt; a run goes on from its state."""
-    student: MinkUNet
+    student: nn.Module
     """What is kept of that, averaged over steps."""
     frames: int
     """How many the recording has; a run goes on with as many only."""
@@ -61,14 +60,18 @@ class Task(Generic[Batch]):
     none where there is nothing to learn from, and to how often what was skipped, by what it is."""
     weights: Mapping[str, float]
     """Of each loss in their sum."""
-    checkpoint: Callable[[AveragedModel, Record], Checkpoint]
-    """From the average of the student and a record of what was done to the file that is kept."""
-    after_step: Callable[[int, Callable[[], Checkpoint]], None]
+    checkpoint: Callable[[AveragedModel, Record], Learnt]
+    """From the average of the student and a record of what was done to what the file holds that is kept."""
+    after_step: Callable[[int, Callable[[], Learnt]], None]
     """Told the steps done, and a function that gives the checkpoint as it is now."""
+    save: Callable[[Learnt, Path], None]
+    """Writes the checkpoint to a path."""
+    file_name: str = CHECKPOINT_FILE
+    """Of the checkpoint in the folder of the run."""
 
 
 def optimise(
-    task: Task[Batch],
+    task: Task[Batch, Learnt],
     settings: LoopConfig,
     config: AnyRunConfig,
     folder: Path,
@@ -91,7 +94,7 @@ def optimise(
     scaler = fabric.strategy.precision
     if done.scaler:
         scaler.load_state_dict(dict(done.scaler))
-    for name in (STATE_FILE, CHECKPOINT_FILE, CONFIG_FILE):
+    for name in (STATE_FILE, task.file_name, CONFIG_FILE):
         remove_unfinished(folder / name)
     with whole_file(folder / CONFIG_FILE) as temporary:
         temporary.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
@@ -100,7 +103,7 @@ def optimise(
     started = saved = time.monotonic()
     step, skipped, whole = done.step, Counter(done.skipped), True
 
-    def learnt() -> Checkpoint:
+    def learnt() -> Learnt:
         seconds = round(done.seconds + time.monotonic() - started)
         return task.checkpoint(average, {"steps": step, "seconds": seconds, "skipped": dict(skipped)})
 
@@ -115,7 +118,7 @@ def optimise(
             scaler=scaler.state_dict(),
         )
         save_state(folder, state, task.trained, average, optimizer)
-        save(learnt(), folder / CHECKPOINT_FILE)
+        task.save(learnt(), folder / task.file_name)
 
     learner.train()
     with interruptions_deferred() as stop_if_interrupted:
@@ -155,7 +158,7 @@ def optimise(
             log.close()
             if whole:  # half a step is no state to go on from
                 keep()
-    return folder / CHECKPOINT_FILE
+    return folder / task.file_name
 
 
 def seeded_fabric(settings: LoopConfig) -> Fabric:

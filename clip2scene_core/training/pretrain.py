@@ -16,7 +16,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from clip2scene_core.build import build_student, build_teacher
-from clip2scene_core.checkpoint import Checkpoint
+from clip2scene_core.checkpoint import Checkpoint, save
 from clip2scene_core.clip.feature_cache import FeatureCache
 from clip2scene_core.clip.teacher import FrozenTeacher
 from clip2scene_core.config import InferenceConfig, PretrainConfig, to_dict
@@ -142,6 +142,7 @@ def pretrain(
         weights=objective.weights,
         checkpoint=checkpoint,
         after_step=after_step,
+        save=save,
     )
     with only_writer(folder):
         return optimise(task, settings, config, folder, fabric=fabric, report=report, tensorboard=True)

@@ -28,7 +28,8 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
     def update(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
         if not average.is_floating_point():
             return current
-        return torch.lerp(average, current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
+        mean = torch.lerp(average, current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
+        return torch.where(current.isinf(), current, mean)  # what is masked stays so: inf - inf is no number
 
     return update
 
