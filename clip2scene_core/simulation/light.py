@@ -62,8 +62,10 @@ def light_along(
 
     The scene is frozen; `hits` are what the rays from origins along directions (N, 3) meet in it.
     """
-    light = weather.sky(directions)
-    rows = np.flatnonzero(hits.face >= 0)
+    light = np.empty((len(directions), 3), np.float32)
+    away = hits.face < 0
+    light[away] = weather.sky(directions[away])
+    rows = np.flatnonzero(~away)
     if not len(rows):
         return light
     surfaces = _surfaces(scene, hits, rows, directions[rows], angle[rows], weather)
@@ -139,7 +141,7 @@ def _open_sky(scene: Scene, at: np.ndarray, hits: Hits, rows: np.ndarray, pictur
     tile = np.zeros(len(hits.face), np.int64)
     tile[index[index >= 0]] = ((line % _CORNERS) * _CORNERS + column % _CORNERS)[index >= 0]
     outwards = hits.normal[rows] + _DIRECTIONS[tile[rows]]
-    outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-6)
+    outwards /= np.sqrt(np.einsum("ni,ni->n", outwards, outwards))[:, None]
     whole[rows] = ~scene.blocked(at, outwards, np.full(len(rows), _OPEN_M))
     smooth = _evened(picture(whole, 0.0), picture(np.minimum(hits.range_m, _FAR_M), _FAR_M))
     flat = np.zeros(len(hits.face), np.float32)
@@ -194,9 +196,9 @@ def _mirrored(
     rows = np.flatnonzero(mirror > _MIRRORING)
     slant = np.einsum("ni,ni->n", directions[rows], normal[rows])
     away = directions[rows] - 2 * slant[:, None] * normal[rows]
-    light[rows] = weather.sky(away)
     hits = scene.trace(at[rows], away, np.zeros(1, np.int64), np.zeros(len(rows), np.int64))
-    met = np.flatnonzero(hits.face >= 0)
+    open_rays, met = np.flatnonzero(hits.face < 0), np.flatnonzero(hits.face >= 0)
+    light[rows[open_rays]] = weather.sky(away[open_rays])
     sunny = np.clip(hits.normal[met] @ weather.sun.astype(np.float32), 0, 1)[:, None] * weather.sun_rgb
     even = 0.6 * weather.sky_rgb + 0.6 * sunny
     light[rows[met]] = albedo(scene, hits.face[met], weather) * even

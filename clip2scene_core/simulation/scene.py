@@ -16,6 +16,10 @@ from clip2scene_core.simulation.meshes import Mesh
 from clip2scene_core.trajectory import Trajectory
 
 
+_FARTHEST_M = 1e30
+"""What Embree gets instead of infinity."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Actor:
     """A rigid object that moves; its trajectory is world_from_object."""
@@ -187,7 +191,7 @@ class Scene:
         )
         everywhere = np.arange(len(origins))
         for embree, faces in self._layers:
-            _merge(hits, everywhere, faces, *_run(embree, origins, directions))
+            _meet(hits, everywhere, embree, faces, origins, directions)
         blocks = _Blocks(origins, directions) if self.actors else None
         for actor in self.actors:
             assert blocks
@@ -198,13 +202,15 @@ class Scene:
             rotations, translations = actor.trajectory.at(times_ns)
             rotation = rotations.astype(np.float32)[time_index[near]]
             offset = origins[near] - translations.astype(np.float32)[time_index[near]]
-            range_m, face, normal, weights = _run(
+            _meet(
+                hits,
+                near,
                 model.embree,
+                model.faces,
                 np.einsum("nji,nj->ni", rotation, offset),
                 np.einsum("nji,nj->ni", rotation, directions[near]),
+                rotation,
             )
-            normal = np.einsum("nij,nj->ni", rotation, normal)
-            _merge(hits, near, model.faces, range_m, face, normal, weights)
         return hits
 
 
@@ -243,21 +249,33 @@ class _Blocks:
         return rows[(along > -radius_m) & (along - radius_m < range_m[rows]) & (across2 < radius_m**2)]
 
 
-def _merge(
+def _meet(
     hits: Hits,
     rows: np.ndarray,
+    embree: EmbreeScene,
     faces: np.ndarray,
-    range_m: np.ndarray,
-    face: np.ndarray,
-    normal: np.ndarray,
-    weights: np.ndarray,
+    origins: np.ndarray,
+    directions: np.ndarray,
+    rotation: np.ndarray | None = None,
 ) -> None:
-    """Take over what was found on `rows` where it is nearer; `faces` maps its faces to the scene's."""
-    nearer = np.flatnonzero(range_m < hits.range_m[rows])
-    hits.range_m[rows[nearer]] = range_m[nearer]
-    hits.face[rows[nearer]] = faces[face[nearer]]
-    hits.normal[rows[nearer]] = normal[nearer]
-    hits.weights[rows[nearer]] = weights[nearer]
+    """Put into `rows` of the hits what the rays (M, 3) meet in one mesh nearer than what they hold.
+
+    `faces` maps the faces of the mesh to the scene's, `rotation` (M, 3, 3) its frame to the world.
+    """
+    reach_m = np.minimum(hits.range_m[rows], np.float32(_FARTHEST_M))
+    result = embree.run(
+        np.ascontiguousarray(origins), np.ascontiguousarray(directions), dists=reach_m, output=1
+    )
+    found = np.flatnonzero(result["primID"] >= 0)
+    rows = rows[found]
+    normal, directions = result["Ng"][found], directions[found]
+    # Embree's normals are as long as twice the area of the face.
+    facing = -np.sign(np.einsum("ni,ni->n", normal, directions))
+    normal *= (facing / np.sqrt(np.maximum(np.einsum("ni,ni->n", normal, normal), 1e-24)))[:, None]
+    hits.range_m[rows] = result["tfar"][found]
+    hits.face[rows] = faces[result["primID"][found]]
+    hits.normal[rows] = normal if rotation is None else np.einsum("nij,nj->ni", rotation[found], normal)
+    hits.weights[rows, 0], hits.weights[rows, 1] = result["u"][found], result["v"][found]
 
 
 def _embree(mesh: Mesh) -> EmbreeScene:
@@ -266,15 +284,3 @@ def _embree(mesh: Mesh) -> EmbreeScene:
         scene, np.ascontiguousarray(mesh.vertices, np.float32), np.ascontiguousarray(mesh.faces, np.int32)
     )
     return scene
-
-
-def _run(scene: EmbreeScene, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Range (inf for none), face (-1 for none), unit normal towards the ray and weights, all of the mesh."""
-    result = scene.run(np.ascontiguousarray(origins), np.ascontiguousarray(directions), output=1)
-    face = result["primID"].astype(np.int64)
-    range_m = np.where(face >= 0, result["tfar"], np.float32(np.inf)).astype(np.float32)
-    normal = result["Ng"]
-    length = np.linalg.norm(normal, axis=1)
-    facing = -np.sign(np.einsum("ni,ni->n", normal, directions))
-    normal = normal * (facing / np.maximum(length, 1e-12))[:, None]
-    return range_m, face, normal.astype(np.float32), np.stack([result["u"], result["v"]], axis=1)

@@ -42,8 +42,10 @@ class Spots:
     """(N,) the same along v."""
     height: np.ndarray
     """(N,) above the lowest point of the object."""
-    edges: np.ndarray
-    """(N, 4) distances to the left, right, lower and upper edge of the rectangle of the face."""
+    corners_u: np.ndarray
+    """(N, 3) u of the corners of the face."""
+    corners_v: np.ndarray
+    """(N, 3) v of the corners of the face."""
     rim: np.ndarray
     """(N,) barycentric weight of the first corner of the face: 0 at the rim of a fan, 1 in its middle."""
     key: np.ndarray
@@ -104,28 +106,20 @@ def spots_of(
     first = 1 - second - third
     place = corners[:, 0] * first[:, None] + corners[:, 1] * second[:, None] + corners[:, 2] * third[:, None]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    normal /= np.sqrt(np.maximum(np.einsum("ni,ni->n", normal, normal), 1e-20))[:, None]
     along, across = _axes(normal)
     seen_along, seen_across = _axes(hits.normal[rows])
     cosine = np.maximum(-np.einsum("ni,ni->n", directions, hits.normal[rows]), np.float32(0.05))
     stretch_u = np.einsum("ni,ni->n", directions, seen_along) / cosine
     stretch_v = np.einsum("ni,ni->n", directions, seen_across) / cosine
-    corner_u = np.einsum("nci,ni->nc", corners, along)
-    corner_v = np.einsum("nci,ni->nc", corners, across)
-    u, v = np.einsum("ni,ni->n", place, along), np.einsum("ni,ni->n", place, across)
-    edges = [
-        u - corner_u.min(axis=1),
-        corner_u.max(axis=1) - u,
-        v - corner_v.min(axis=1),
-        corner_v.max(axis=1) - v,
-    ]
     return Spots(
-        u=u,
-        v=v,
+        u=np.einsum("ni,ni->n", place, along),
+        v=np.einsum("ni,ni->n", place, across),
         footprint_u=width_m * np.sqrt(1 + stretch_u**2),
         footprint_v=width_m * np.sqrt(1 + stretch_v**2),
         height=place[:, 2] - scene.foot_m(face),
-        edges=np.stack(edges, axis=1),
+        corners_u=np.einsum("nci,ni->nc", corners, along),
+        corners_v=np.einsum("nci,ni->nc", corners, across),
         rim=first,
         key=scene.object_id[face],
         class_id=scene.class_id[face],
@@ -379,7 +373,8 @@ def glass(spots: Spots, albedo: np.ndarray) -> Finish:
 
 def _window(spots: Spots) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Colour (N, 3) of windows, (N,) how much of each spot is frame, (N,) how bright the room is lit."""
-    left, right, low, high = spots.edges.T
+    left, right = spots.u - spots.corners_u.min(axis=1), spots.corners_u.max(axis=1) - spots.u
+    low, high = spots.v - spots.corners_v.min(axis=1), spots.corners_v.max(axis=1) - spots.v
     pane = random(spots.key, np.round(spots.u - left, 1) * 10, np.round(spots.v - low, 1) * 10, spots.seed)
     pane_id = (pane * 2**24).astype(np.int64)
     width, height = left + right, low + high
