@@ -52,7 +52,8 @@ def render(
 ) -> Rendering:
     """What a camera sees at one time; pixels that no ray reaches, outside a fisheye's circle, are black.
 
-    `optics` None is an average camera. The noise is drawn from `rng`; a whole number gives each stamp its own.
+    `optics` None is an average camera. `rng` draws its noise; a whole number
+    gives each stamp its own.
     """
     rays_camera = rays(camera, _pixels(camera)).astype(np.float32)
     reached = np.isfinite(rays_camera).all(axis=1)

@@ -17,7 +17,7 @@ from clip2scene_core.simulation.textures import TEXTURES, spots_of, wetted
 from clip2scene_core.simulation.weather import Weather
 
 Picture = Callable[[np.ndarray, float], np.ndarray]
-"""Puts values (N, ...) of rays in the places of their pixels, (H, W, ...); the other pixels get the number."""
+"""Puts values (N, ...) of rays in the places of their pixels, (H, W, ...); others get the number."""
 
 _OFF_M = np.float32(0.02)
 """How far above a surface rays start."""

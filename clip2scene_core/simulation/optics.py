@@ -82,7 +82,7 @@ class Optics:
         return correlate1d(across, kernel, axis=1, mode="nearest")
 
     def _tone(self) -> np.ndarray:
-        """(_STEPS,) uint8 for signals 0..4: contrast about middle grey, a soft shoulder, the curve of sRGB."""
+        """(_STEPS,) uint8 for signals 0..4: contrast about middle grey, a soft shoulder, sRGB."""
         signal = np.linspace(0, 4, _STEPS)
         signal = _MIDDLE_GREY * (signal / _MIDDLE_GREY) ** self.contrast
         knee = 0.6

@@ -1,7 +1,7 @@
 """In which colours a town is painted: the same meshes, with other colours for each number.
 
-The colours of classes overlap on purpose: there are green cars, grey bushes, red roads and brown lawns, so that
-nobody learns a class from its colour. Shapes: N pixels, F faces.
+The colours of classes overlap on purpose: there are green cars, grey bushes, red roads and brown lawns, so
+that nobody learns a class from its colour. Shapes: N pixels, F faces.
 """
 
 from __future__ import annotations
@@ -84,42 +84,50 @@ def albedo(scene: Scene, face: np.ndarray, weather: Weather) -> np.ndarray:
     if weather.paint_seed is None:
         return _LINEAR[colour]
     material, class_id = scene.material[face], scene.class_id[face]
-    first, count = _palette_rows(scene, face, weather)
-    # Faces of one surface differ in brightness at most, so that the differences of channels tell surfaces apart.
+    # Faces of one surface differ in brightness at most: the differences of channels tell surfaces apart.
+    # Those of a hedge or fence are the same on all of its pieces, which are objects of their own.
     red, green, blue = colour.astype(np.int32).T
+    leaf = _LEAFY[material]
+    owner = np.where(leaf | np.isin(class_id, _IN_PIECES), 0, scene.object_id[face])
     town = random(weather.paint_seed, material, class_id)
-    surface = random(weather.paint_seed, scene.object_id[face], material, red - green, green - blue)
+    surface = random(weather.paint_seed, owner, material, red - green, np.where(leaf, 0, green - blue))
     ground = _GROUND[material]
     draw = np.where(ground, town, surface)
+    first, count = _palette_rows(material, class_id, surface, weather)
     row = first + (draw * np.maximum(count, 1)).astype(np.int32)
     key = (draw * 2**24).astype(np.int32)
     tint = [random(key, weather.paint_seed, channel) for channel in range(4)]
     brightness = np.exp(1.1 * (tint[3] - np.float32(0.5)))[:, None]
     hue = np.exp(0.24 * (np.stack(tint[:3], axis=1) - np.float32(0.5)))
     painted = _table()[0][row] * brightness * hue
-    leaf = _LEAFY[material]
     if leaf.any():
         grey = (0.3 * red + 0.6 * green + 0.1 * blue) / np.float32(_MIXED)
         painted = np.where(leaf[:, None], painted * np.clip(grey, 0.4, 1.8)[:, None], painted)
     return np.where((count > 0)[:, None], np.minimum(painted, 0.9), _LINEAR[colour]).astype(np.float32)
 
 
-def _palette_rows(scene: Scene, face: np.ndarray, weather: Weather) -> tuple[np.ndarray, ...]:
-    """First row (N,) and number of rows (N,) of the palette of each face; 0 rows where it keeps its colour."""
-    where, material = _table()[1], scene.material[face]
+def _palette_rows(
+    material: np.ndarray, class_id: np.ndarray, draw: np.ndarray, weather: Weather
+) -> tuple[np.ndarray, ...]:
+    """First row (N,) and number of rows (N,) of the palette of each face; 0 rows where it keeps its colour.
+
+    `draw` (N,) tells which plants are green all the year round.
+    """
+    where = _table()[1]
     spans = np.zeros((len(Material), 2), np.int32)
     for kind, name in _OF_MATERIAL.items():
         spans[kind] = where[name]
     spans[Material.LEAF] = where[_SEASONS[int(weather.season * 4) % 4]]
     first, count = spans[material].T
-    evergreen = _LEAFY[material] & (random(scene.object_id[face], weather.paint_seed or 0, 1) < 0.3)
-    clad = _CLAD[material] & (scene.class_id[face] == CLASS_IDS["building"])
+    evergreen = _LEAFY[material] & (np.mod(draw * 64, 1) < 0.3)
+    clad = _CLAD[material] & (class_id == CLASS_IDS["building"])
     for chosen, name in ((evergreen, "summer"), (clad, "wall")):
         first = np.where(chosen, where[name][0], first)
         count = np.where(chosen, where[name][1], count)
     return first, count
 
 
+_IN_PIECES = (CLASS_IDS["fence"], CLASS_IDS["barrier"])
 _LINEAR = linear_of_srgb(np.arange(256))
 _GROUND = np.isin(
     np.arange(len(Material)),

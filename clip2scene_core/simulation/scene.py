@@ -15,7 +15,6 @@ from embreex.rtcore_scene import EmbreeScene
 from clip2scene_core.simulation.meshes import Mesh
 from clip2scene_core.trajectory import Trajectory
 
-
 _FARTHEST_M = 1e30
 """What Embree gets instead of infinity."""
 

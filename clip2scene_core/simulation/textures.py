@@ -168,7 +168,7 @@ def asphalt(spots: Spots, albedo: np.ndarray) -> Finish:
     row, fy = cells(y + 3.1 * (column % 2), 9.0)
     size = 0.15 + 0.3 * random(column, row, spots.seed, 2)
     inside = np.minimum(size - np.abs(fx - 0.5), 1.2 * size - np.abs(fy - 0.5)) * 6.5
-    patch = (random(column, row, spots.seed, 3) < 0.22) * step(inside, footprint)
+    patch = (random(column, row, spots.seed, 3) < 0.22) * step(inside, footprint) * fade(footprint, 9.0)
     tone = 0.55 + 0.9 * random(column, row, spots.seed, 4)
     albedo = _scaled(albedo, 1 + patch * (tone - 1))
     seam = patch * (1 - step(inside - 0.08, footprint))
@@ -188,7 +188,7 @@ def paving(spots: Spots, albedo: np.ndarray) -> Finish:
     kind = int(random(spots.seed, 6)[0] * 4)
     length, width = ((0.5, 0.5), (0.3, 0.3), (0.2, 0.1), (0.75, 0.4))[kind]
     x, y = _turned(spots, 7)
-    row, fy = cells(y, width)
+    row, _ = cells(y, width)
     shift = x + (0.5 * length * (row % 2) if kind else 0.0)
     column, _ = cells(shift, length)
     shade = (random(column, row, spots.seed) - np.float32(0.5)) * fade(spots.footprint, 1.5 * length)

@@ -50,7 +50,7 @@ class Weather:
         return cls(
             sun=np.array([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)]),
             sunlight=rng.uniform(*share),
-            visibility_m=float(np.exp(rng.uniform(np.log(110.0), np.log(1500.0)))),
+            visibility_m=float(np.exp(rng.uniform(np.log(150.0), np.log(1500.0)))),
             clouds=rng.uniform(*clouds),
             wetness=rng.uniform(0.3, 1.0) if rng.random() < (0.5 if kind == "grey" else 0.1) else 0.0,
             season=rng.random(),
