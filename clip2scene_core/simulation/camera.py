@@ -1,6 +1,6 @@
-"""A simple camera in the town: one ray per pixel, a sun, a sky and haze.
+"""A camera in the town: the rays of its pixels, the light that they bring, and the picture it makes of it.
 
-Shapes: H x W pixels. The optical frame is x right, y down, z forward.
+Shapes: H x W pixels, N rays. The optical frame is x right, y down, z forward. Light is linear RGB.
 """
 
 from __future__ import annotations
@@ -11,35 +11,14 @@ import numpy as np
 
 from clip2scene_core.cameras import Camera, rays
 from clip2scene_core.geometry import SE3
-from clip2scene_core.simulation.meshes import Material
+from clip2scene_core.simulation.light import light_along
+from clip2scene_core.simulation.optics import Optics
 from clip2scene_core.simulation.scene import Scene
+from clip2scene_core.simulation.weather import Weather
 from clip2scene_core.types import CameraImage
 
-_ZENITH = np.array([96.0, 146.0, 205.0], np.float32)
-_HORIZON = np.array([206.0, 218.0, 228.0], np.float32)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Weather:
-    """The light."""
-
-    sun: np.ndarray
-    """(3,) float64 unit vector of the world, towards the sun."""
-    sunlight: float = 0.75
-    """Share of the light that comes from the sun; the rest comes from the sky."""
-    visibility_m: float = 350.0
-    """Distance at which haze takes away 63 % of the contrast."""
-
-    @classmethod
-    def random(cls, rng: np.random.Generator) -> Weather:
-        """Any azimuth of the sun, 20 to 69 degrees high; haze to clear air."""
-        azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 1.2)
-        level = np.cos(elevation)
-        return cls(
-            sun=np.array([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)]),
-            sunlight=rng.uniform(0.3, 0.8),
-            visibility_m=rng.uniform(150.0, 500.0),
-        )
+_SHADOWS_M = 12.0
+"""How far outside the view things are kept whose shadows and mirror images may fall into it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,43 +46,38 @@ def render(
     stamp_ns: int,
     weather: Weather,
     *,
+    optics: Optics | None = None,
+    rng: np.random.Generator | int = 0,
     frame_id: str = "camera",
 ) -> Rendering:
-    """What a camera sees at one time; pixels that no ray reaches, outside a fisheye's circle, are black."""
-    scene = scene.frozen(stamp_ns)
-    rays_camera = rays(camera, _pixels(camera))
+    """What a camera sees at one time; pixels that no ray reaches, outside a fisheye's circle, are black.
+
+    `optics` None is an average camera. `rng` draws its noise; a whole number
+    gives each stamp its own.
+    """
+    rays_camera = rays(camera, _pixels(camera)).astype(np.float32)
     reached = np.isfinite(rays_camera).all(axis=1)
-    directions = (rays_camera[reached] @ world_from_camera.rotation.T).astype(np.float32)
+    directions = rays_camera[reached] @ world_from_camera.rotation.T.astype(np.float32)
+    scene = _around(scene, world_from_camera.translation, directions, stamp_ns).frozen(stamp_ns)
     origins = np.broadcast_to(world_from_camera.translation.astype(np.float32), directions.shape)
     hits = scene.trace(origins, directions, np.array([stamp_ns]), np.zeros(len(directions), np.int64))
-    hit = hits.face >= 0
-
-    sky = _sky(directions)
-    light = (1 - weather.sunlight) * (0.75 + 0.25 * hits.normal[:, 2])
-    light += (
-        weather.sunlight
-        * np.clip(hits.normal @ weather.sun.astype(np.float32), 0, None)
-        * _lit(scene, origins, directions, hits.range_m, hits.normal, weather, stamp_ns)
-    )
-    colour = scene.colour[hits.face] * light[:, None] * 1.4
-    mirror = np.where(scene.material[hits.face] == Material.GLASS, 0.35, 0.0)[:, None]
-    colour = colour * (1 - mirror) + mirror * _HORIZON
-    haze = np.exp(-hits.range_m / weather.visibility_m)[:, None]
-    rgb = np.where(hit[:, None], colour * haze + _HORIZON * (1 - haze), sky)
 
     def picture(values: np.ndarray, elsewhere: float) -> np.ndarray:
         whole = np.full((len(reached), *values.shape[1:]), elsewhere, values.dtype)
         whole[reached] = values
         return whole.reshape(camera.height, camera.width, *values.shape[1:])
 
-    image = CameraImage(
-        rgb=picture(np.clip(rgb, 0, 255).astype(np.uint8), 0),
-        camera=camera,
-        stamp_ns=stamp_ns,
-        frame_id=frame_id,
+    width = _pixel_angles(camera, rays_camera)[reached]
+    light = light_along(scene, hits, origins, directions, width, picture, weather)
+    if not isinstance(rng, np.random.Generator):
+        rng = np.random.default_rng([rng, stamp_ns])
+    rgb = (optics or Optics()).develop(picture(light, 0.0), picture(rays_camera[reached, 2], 0.0), rng)
+    class_id = np.where(hits.face >= 0, scene.class_id[hits.face], 0).astype(np.uint8)
+    return Rendering(
+        image=CameraImage(rgb=rgb, camera=camera, stamp_ns=stamp_ns, frame_id=frame_id),
+        class_id=picture(class_id, 0),
+        range_m=picture(hits.range_m, np.inf),
     )
-    class_id = np.where(hit, scene.class_id[hits.face], 0).astype(np.uint8)
-    return Rendering(image=image, class_id=picture(class_id, 0), range_m=picture(hits.range_m, np.inf))
 
 
 def _pixels(camera: Camera) -> np.ndarray:
@@ -111,25 +85,22 @@ def _pixels(camera: Camera) -> np.ndarray:
     return np.indices((camera.height, camera.width))[::-1].reshape(2, -1).T
 
 
-def _sky(directions: np.ndarray) -> np.ndarray:
-    up = np.clip(directions[:, 2:], 0, 1) ** 0.5
-    return _HORIZON * (1 - up) + _ZENITH * up
+def _pixel_angles(camera: Camera, rays_camera: np.ndarray) -> np.ndarray:
+    """(H * W,) radians between the ray of each pixel and that of the next one."""
+    grid = rays_camera.reshape(camera.height, camera.width, 3)
+    angle = np.zeros(grid.shape[:2], np.float32)
+    if camera.width > 1:
+        across = np.linalg.norm(np.diff(grid, axis=1), axis=2)
+        angle[:, :-1], angle[:, -1] = across, across[:, -1]
+    # At the edge of a fisheye's circle the next pixel has no ray.
+    return np.where(np.isfinite(angle), angle, np.float32(1.0 / camera.matrix[0, 0])).ravel()
 
 
-def _lit(
-    scene: Scene,
-    origins: np.ndarray,
-    directions: np.ndarray,
-    range_m: np.ndarray,
-    normal: np.ndarray,
-    weather: Weather,
-    stamp_ns: int,
-) -> np.ndarray:
-    """(N,) 1 where the sun reaches the surface, 0 in its shadow."""
-    lit = np.zeros(len(range_m), np.float32)
-    rows = np.flatnonzero(np.isfinite(range_m) & (normal @ weather.sun.astype(np.float32) > 0))
-    at = origins[rows] + directions[rows] * range_m[rows, None] + 0.02 * normal[rows]
-    sunward = np.broadcast_to(weather.sun.astype(np.float32), at.shape)
-    shade = scene.trace(at, sunward, np.array([stamp_ns]), np.zeros(len(rows), np.int64))
-    lit[rows] = shade.face < 0
-    return lit
+def _around(scene: Scene, origin: np.ndarray, directions: np.ndarray, stamp_ns: int) -> Scene:
+    """The scene with the actors that the view or its shadows may show."""
+    if not scene.actors or not len(directions):
+        return scene
+    axis = directions.mean(axis=0, dtype=np.float64)
+    axis /= max(float(np.linalg.norm(axis)), 1e-9)
+    opening = float(np.arccos(np.clip((directions @ axis).min(), -1.0, 1.0)))
+    return scene.in_cone(stamp_ns, origin, axis, opening, _SHADOWS_M)

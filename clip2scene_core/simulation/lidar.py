@@ -247,6 +247,7 @@ def _through_glass(
     hits.range_m[through] = passed_m + behind.range_m
     hits.face[through] = behind.face
     hits.normal[through] = behind.normal
+    hits.weights[through] = behind.weights
     return hits
 
 

@@ -36,6 +36,8 @@ class Town:
     surface: Surface
     static: Mesh
     """All that stands, ground included."""
+    object_id: np.ndarray
+    """(F,) int64: which object a face of `static` belongs to; the ground is 0."""
     actors: tuple[Actor, ...]
     """All that moves, over `duration_s` from time 0."""
     right_hand: bool
@@ -66,13 +68,14 @@ class Town:
         movers = _move(plan, chosen, kerbsides, duration_s, rng)
         ground = _ground(plan, chosen, rng)
         surface = Surface(ground)
-        markings = paint(network, surface, rng)
+        meshes = [ground, *paint(network, surface, rng), *plan.build(surface)]
         return cls(
             style=chosen,
             network=network,
             plan=plan,
             surface=surface,
-            static=Mesh.merge([ground, *markings, *plan.build(surface)]),
+            static=Mesh.merge(meshes),
+            object_id=np.repeat(np.arange(len(meshes)), [len(mesh.faces) for mesh in meshes]),
             actors=tuple(m.actor(surface) for m in movers),
             right_hand=right_hand,
             grass_m=rng.uniform(0.02, 0.15),
@@ -82,7 +85,7 @@ class Town:
 
     def scene(self) -> Scene:
         """The town as rays see it."""
-        return Scene(self.static, self.actors, grass_m=self.grass_m)
+        return Scene(self.static, self.actors, grass_m=self.grass_m, object_id=self.object_id)
 
 
 def _furnish(plan: Plan, style: Style, kerbsides: list[Kerbside], rng: np.random.Generator) -> None:
