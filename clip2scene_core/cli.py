@@ -68,7 +68,12 @@ app = typer.Typer(
 SourceKind = Annotated[
     str, typer.Argument(help="nuscenes, t4, kitti-raw, semantic-kitti, scannet, rosbag or simulated")
 ]
-Root = Annotated[Path, typer.Argument(help="folder of the recording; for `simulated` a folder of `simulate`")]
+Root = Annotated[
+    Path,
+    typer.Argument(
+        help="folder of the recording; for `simulated` sweeps of `simulate`, or - for drives made on the fly"
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="a setting of inference, such as scan_statistics=0"),
@@ -238,18 +243,77 @@ def _inspect_frames(kind: str, root: Path, options: list[str] | None) -> None:
     print_rows(rows)
 
 
+class Recording(str, Enum):
+    """What is written of simulated towns."""
+
+    SWEEPS = "sweeps"
+    BAG = "bag"
+    NUSCENES = "nuscenes"
+
+
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Argument(help="folder of the sweeps")],
-    towns: Annotated[int, typer.Option(min=1, help="how many towns")] = 100,
-    sweeps: Annotated[int, typer.Option(min=1, help="sweeps from each town")] = 6,
+    out: Annotated[Path, typer.Argument(help="folder of what is written")],
+    form: Annotated[
+        Recording, typer.Option("--as", help="single sweeps, or drives: a bag each, or scenes of nuScenes")
+    ] = Recording.SWEEPS,
+    towns: Annotated[
+        int, typer.Option("--towns", "--drives", min=1, help="how many, with one drive through each")
+    ] = 100,
     first_seed: Annotated[int, typer.Option(min=0, help="seed of the first town")] = 0,
+    sweeps: Annotated[int | None, typer.Option(min=1, help="sweeps from each town; default: 6")] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="frames of a drive, in nuScenes keyframes; default: 20")
+    ] = None,
+    lidar: Annotated[
+        str | None, typer.Option(help="HDL-32E, HDL-64E, VLP-16, VLS-128 or random; default: the rig's")
+    ] = None,
+    cameras: Annotated[
+        str | None, typer.Option(help="nuscenes, kitti, none or a number; default: nuscenes")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="of the images; default: the rig's")
+    ] = None,
+    lens: Annotated[
+        str | None, typer.Option(help="pinhole, plumb_bob or equidistant; default: pinhole")
+    ] = None,
+    style: Annotated[str | None, typer.Option(help="of the towns, such as village; default: any")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="processes, about 1 GB each")] = 1,
 ) -> None:
-    """Writes labelled sweeps of random LiDARs in random towns; goes on where it was interrupted."""
-    from clip2scene_core.simulation.sweeps import write_sweeps
+    """Writes labelled sweeps, or whole drives, of random towns; goes on where it was interrupted."""
+    seeds = range(first_seed, first_seed + towns)
+    of_drives = {
+        "frames": frames,
+        "lidar": lidar,
+        "cameras": cameras,
+        "size": size,
+        "lens": lens,
+        "style": style,
+    }
+    if form is Recording.SWEEPS:
+        if given := [name for name, value in of_drives.items() if value is not None]:
+            raise ConfigError(f"--{given[0]} is for drives: give it with --as bag or --as nuscenes")
+        from clip2scene_core.simulation.sweeps import write_sweeps
 
-    with progress("simulating towns", towns) as report:
-        write_sweeps(out, range(first_seed, first_seed + towns), sweeps=sweeps, progress=report)
+        with progress("simulating towns", towns) as report:
+            write_sweeps(out, seeds, sweeps=sweeps or 6, workers=workers, progress=report)
+    else:
+        if sweeps is not None:
+            raise ConfigError("--sweeps is for sweeps: leave it out, or --as")
+        from clip2scene_core.data.drives import write_bags, write_nuscenes
+        from clip2scene_core.simulation.rigs import parse_size
+
+        settings = {
+            "frames": frames or 20,
+            "lidar": lidar,
+            "cameras": cameras or "nuscenes",
+            "image_size": parse_size(size) if size else None,
+            "lens": lens or "pinhole",
+            "style": style,
+        }
+        write = write_bags if form is Recording.BAG else write_nuscenes
+        with progress("simulating frames") as report:
+            write(out, seeds, settings, workers=workers, progress=report)
     print_wrote(str(out))
 
 
