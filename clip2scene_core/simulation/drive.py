@@ -64,13 +64,15 @@ class SimulatedDrive:
         return _START_NS + index * self.rig.lidar.period_ns
 
     def image_stamp_ns(self, index: int, camera: str) -> int:
-        """When the LiDAR looks where the camera looks, in whole microseconds: it turns clockwise, and the
-        turn starts where it looks backwards."""
-        backwards = -self.rig.base_from_lidar.rotation[:2, 0]
+        """When the LiDAR looks where the camera looks, in whole microseconds.
+
+        It turns clockwise from where its x axis points backwards.
+        """
+        start = -self.rig.base_from_lidar.rotation[:2, 0]
         ahead = self.rig.cameras[camera].base_from_camera.rotation[:2, 2]
-        turned = np.arctan2(backwards[1], backwards[0]) - np.arctan2(ahead[1], ahead[0])
-        share = np.mod(turned, 2 * np.pi) / (2 * np.pi)
-        return self.stamp_ns(index) + int(share * self.rig.lidar.period_ns) // 1000 * 1000
+        turned = np.arctan2(start[1], start[0]) - np.arctan2(ahead[1], ahead[0])
+        share = np.round(np.rad2deg(turned), 1) % 360.0 / 360.0
+        return self.stamp_ns(index) + round(share * self.rig.lidar.period_ns / 1000) * 1000
 
     def world_from_lidar(self, index: int) -> SE3:
         """At the stamp of scan `index`."""

@@ -104,13 +104,13 @@ _DESIGNS = {
         size=(1242, 375),
     ),
     "none": _ring(0),
-    **{str(count): _ring(count) for count in range(1, 7)},
+    **{str(count): _ring(count) for count in range(7)},
 }
 """By name: six cameras around the vehicle and a LiDAR that looks to the right, as in nuScenes; one wide
 camera ahead, as in KITTI; none; or that many with wide gaps."""
 
 RIGS = ("nuscenes", "kitti", "none")
-"""Names of rigs; a number of cameras, 1 to 6, names one too."""
+"""Names of rigs; a number of cameras, 0 to 6, names one too."""
 
 
 def make_rig(
@@ -131,7 +131,7 @@ def make_rig(
     """
     rng = np.random.default_rng([seed, 4])
     if (name := str(cameras)) not in _DESIGNS:
-        raise ConfigError(f"cameras must be {', '.join(RIGS)} or a number 1..6, got '{name}'")
+        raise ConfigError(f"cameras must be {', '.join(RIGS)} or a number 0..6, got '{name}'")
     design = _DESIGNS[name]
     if lens not in LENSES:
         raise ConfigError(f"lens '{lens}' is unknown; known are {', '.join(LENSES)}")
