@@ -113,4 +113,4 @@ def _alike(folder: Path, drives: Path, settings: Settings) -> Iterator[None]:
 
 def _there(seeds: Sequence[int], missing: Sequence[int]) -> str:
     there = len(seeds) - len(missing)
-    return f"{there} drives were there" if there else ""
+    return f"{there} of {len(seeds)} drives were there" if there else ""

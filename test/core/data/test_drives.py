@@ -54,7 +54,7 @@ def test_drives_that_are_there_are_left(tmp_path):
     write_bags(tmp_path, [2], settings)
     before = {path: path.stat() for path in tmp_path.rglob("*.mcap")}
     write_bags(tmp_path, [2, 4], settings, progress=lambda done, **fields: told.append((done, fields)))
-    assert told == [(0, {"total": 1, "text": "1 drives were there"}), (1, {})]
+    assert told == [(0, {"total": 1, "text": "1 of 2 drives were there"}), (1, {})]
     assert {path: path.stat() for path in before} == before
     assert {path.name for path in tmp_path.glob("town_*")} == {"town_000002", "town_000004"}
 
@@ -103,9 +103,7 @@ def test_drives_of_other_settings_are_kept_out(tmp_path):
 
 
 def test_what_is_not_possible_is_said_before_anything_is_written(tmp_path):
-    with pytest.raises(
-        ConfigError, match="lidar 'radar' is unknown; known are HDL-32E, HDL-64E, VLP-16, VLS-128, random"
-    ):
+    with pytest.raises(ConfigError, match="lidar 'radar' is unknown; known are HDL-32E"):
         write_bags(tmp_path / "new", [0], {**SETTINGS, "lidar": "radar"})
     assert not (tmp_path / "new").exists()
 
