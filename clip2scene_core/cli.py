@@ -68,7 +68,12 @@ app = typer.Typer(
 SourceKind = Annotated[
     str, typer.Argument(help="nuscenes, t4, kitti-raw, semantic-kitti, scannet, rosbag or simulated")
 ]
-Root = Annotated[Path, typer.Argument(help="folder of the recording; for `simulated` a folder of `simulate`")]
+Root = Annotated[
+    Path,
+    typer.Argument(
+        help="folder of the recording; for `simulated` sweeps of `simulate`, or - for drives made on the fly"
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="a setting of inference, such as scan_statistics=0"),
@@ -238,18 +243,83 @@ def _inspect_frames(kind: str, root: Path, options: list[str] | None) -> None:
     print_rows(rows)
 
 
+class Recording(str, Enum):
+    """What is written of simulated towns."""
+
+    SWEEPS = "sweeps"
+    VIEWS = "views"
+    BAG = "bag"
+    NUSCENES = "nuscenes"
+
+
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Argument(help="folder of the sweeps")],
-    towns: Annotated[int, typer.Option(min=1, help="how many towns")] = 100,
-    sweeps: Annotated[int, typer.Option(min=1, help="sweeps from each town")] = 6,
+    out: Annotated[Path, typer.Argument(help="folder of what is written")],
+    form: Annotated[
+        Recording,
+        typer.Option("--as", help="single sweeps or pictures, or drives: a bag each, or scenes of nuScenes"),
+    ] = Recording.SWEEPS,
+    towns: Annotated[
+        int, typer.Option("--towns", "--drives", min=1, help="how many, with one drive through each")
+    ] = 100,
     first_seed: Annotated[int, typer.Option(min=0, help="seed of the first town")] = 0,
+    sweeps: Annotated[int | None, typer.Option(min=1, help="sweeps from each town; default: 6")] = None,
+    views: Annotated[int | None, typer.Option(min=1, help="pictures from each town; default: 12")] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="frames of a drive, in nuScenes keyframes; default: 20")
+    ] = None,
+    lidar: Annotated[
+        str | None, typer.Option(help="HDL-32E, HDL-64E, VLP-16, VLS-128 or random; default: the rig's")
+    ] = None,
+    cameras: Annotated[
+        str | None, typer.Option(help="nuscenes, kitti, none or a number; default: nuscenes")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="of the images; default: the rig's")
+    ] = None,
+    lens: Annotated[
+        str | None, typer.Option(help="pinhole, plumb_bob or equidistant; default: pinhole")
+    ] = None,
+    style: Annotated[str | None, typer.Option(help="of the towns, such as village; default: any")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="processes, about 1 GB each")] = 1,
 ) -> None:
-    """Writes labelled sweeps of random LiDARs in random towns; goes on where it was interrupted."""
+    """Writes labelled sweeps, pictures or whole drives of random towns; goes on where it was interrupted."""
+    from clip2scene_core.data.drives import write_bags, write_nuscenes
+    from clip2scene_core.simulation.rigs import parse_size
     from clip2scene_core.simulation.sweeps import write_sweeps
+    from clip2scene_core.simulation.views import write_views
 
-    with progress("simulating towns", towns) as report:
-        write_sweeps(out, range(first_seed, first_seed + towns), sweeps=sweeps, progress=report)
+    seeds = range(first_seed, first_seed + towns)
+    drives = {"frames": frames, "lidar": lidar, "cameras": cameras, "lens": lens, "style": style}
+    of_drives = {Recording.BAG, Recording.NUSCENES}
+    for name, value, forms in (
+        ("sweeps", sweeps, {Recording.SWEEPS}),
+        ("views", views, {Recording.VIEWS}),
+        ("size", size, {Recording.VIEWS, *of_drives}),
+        *((name, value, of_drives) for name, value in drives.items()),
+    ):
+        if value is not None and form not in forms:
+            known = " or ".join(each.value for each in Recording if each in forms)
+            raise ConfigError(f"--{name} is for --as {known}, got --as {form.value}")
+    image_size = parse_size(size) if size else None
+    if form is Recording.SWEEPS:
+        with progress("simulating towns", towns) as report:
+            write_sweeps(out, seeds, sweeps=sweeps or 6, workers=workers, progress=report)
+    elif form is Recording.VIEWS:
+        chosen = {"size": image_size} if image_size else {}
+        with progress("simulating towns", towns) as report:
+            write_views(out, seeds, views=views or 12, **chosen, workers=workers, progress=report)
+    else:
+        settings = {
+            **drives,
+            "frames": frames or 20,
+            "cameras": cameras or "nuscenes",
+            "image_size": image_size,
+            "lens": lens or "pinhole",
+        }
+        write = write_bags if form is Recording.BAG else write_nuscenes
+        with progress("simulating frames") as report:
+            write(out, seeds, settings, workers=workers, progress=report)
     print_wrote(str(out))
 
 

@@ -20,6 +20,7 @@ from clip2scene_core.data.open import SOURCES
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.simulation import sweeps
 from clip2scene_core.simulation.sampling import TrainingSweep
+from clip2scene_core.simulation.town import Town
 from clip2scene_core.types import LidarScan, SemanticLabels
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,6 +112,7 @@ IMAGES = "--model Readme --pretrained random --set height_px=24 --set window_px=
 TEACHER = f"{IMAGES} --set templates=none"
 SHORTER = {
     "simulate": "--towns 1 --sweeps 1",
+    "simulate --as": "--drives 1 --frames 1 --lidar VLP-16 --size 64x36",
     "finetune": "--set training.steps=1 --set training.batch=1 --set training.loaders=0 "
     "--set training.device=cpu --set student.variant=14 --set student.width=0.05 --set student.voxel_m=0.5",
     "pretrain": "--set teacher.model=Readme --set teacher.pretrained=random --set teacher.templates=none "
@@ -132,10 +134,13 @@ def test_the_commands_of_the_readme_run(placeholders, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(placeholders / "cache"))
     monkeypatch.chdir(placeholders)
     monkeypatch.setattr(sweeps, "random_sweeps", lambda seed, count: [town_sweep()] * count)
+    village = Town.generate(3, "village", extent_m=30.0, duration_s=5.0)
+    monkeypatch.setattr(Town, "generate", staticmethod(lambda *arguments, **settings: village))
     for line in commands_in(ROOT / "README.md", "clip2scene"):
         _, *words = shlex.split(line, comments=True)
         if words:
-            done = CliRunner().invoke(app, [*words, *shlex.split(SHORTER.get(words[0], ""))])
+            shorter = SHORTER.get(f"{words[0]} --as" if "--as" in words else words[0], "")
+            done = CliRunner().invoke(app, [*words, *shlex.split(shorter)])
             assert done.exit_code == 0, f"{line}: {done.output}\n{done.exception!r}"
     results = (
         "out/result/picture.png",
@@ -144,6 +149,7 @@ def test_the_commands_of_the_readme_run(placeholders, monkeypatch):
         "out/run/student.safetensors",
         "out/learnt/student.safetensors",
         "out/named/street_overlay.png",
+        "out/town/v1.0-sim/scene.json",
         "frame.png",
     )
     assert [name for name in results if not Path(name).is_file()] == []

@@ -28,12 +28,12 @@ def open_source(
 ) -> FrameSource:
     """The recording at `root`; `options` are those of the kind's class; `progress` is told what takes long.
 
-    `simulated` without a root is a drive made on the fly, with a root a folder of simulated sweeps.
-    Raises ConfigError for an unknown kind or option, DataError where the recording is not what the kind
-    promises.
+    `simulated` without a root, or with `-` for it, are drives made on the fly; else a folder of simulated
+    sweeps. Raises ConfigError for an unknown kind or option, DataError where the recording is not what the
+    kind promises.
     """
-    build = _builder(kind, root)
-    positional = () if root is None else (Path(root),)
+    build, folder = _builder(kind, root), _folder(root)
+    positional = () if folder is None else (folder,)
     known = _options(build)[len(positional) :]
     if unknown := [name for name in options if name not in known]:
         raise ConfigError(f"source {kind} has no option '{unknown[0]}'; it has {', '.join(known) or 'none'}")
@@ -83,14 +83,19 @@ def _typed(text: str, expected: str) -> Any:
     return {"int": int, "float": float}.get(expected.removesuffix(" | None"), str)(text)
 
 
+def _folder(root: Path | str | None) -> Path | None:
+    return None if root is None or str(root) == "-" else Path(root)
+
+
 def _builder(kind: str, root: Path | str | None) -> Callable[..., FrameSource]:
+    folder = _folder(root)
     if kind == "simulated":
-        module, name = ("simulated", "SimulatedSource") if root is None else ("sweeps", "SweepFiles")
+        module, name = ("simulated", "SimulatedSource") if folder is None else ("sweeps", "SweepFiles")
     elif kind not in SOURCES:
         raise ConfigError(f"source '{kind}' is unknown; known are {', '.join([*SOURCES, 'simulated'])}")
-    elif root is None:
+    elif folder is None:
         raise ConfigError(f"source {kind} needs a root, the folder of the recording")
-    elif not Path(root).exists():
+    elif not folder.exists():
         raise DataError(f"{root} does not exist")
     else:
         module, name = SOURCES[kind]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from clip2scene_core.cameras import Camera
 from clip2scene_core.errors import ConfigError
 from clip2scene_core.geometry import SE3
-from clip2scene_core.simulation.camera import Rendering, Weather, pinhole, render
-from clip2scene_core.simulation.lidar import LIDARS, LidarModel, sweep
+from clip2scene_core.simulation.camera import Rendering, Weather, render
+from clip2scene_core.simulation.lidar import LidarModel, sweep
+from clip2scene_core.simulation.optics import Optics
+from clip2scene_core.simulation.rigs import make_rig
 from clip2scene_core.simulation.roads import Curve
 from clip2scene_core.simulation.scene import Actor
 from clip2scene_core.simulation.town import Town
@@ -20,16 +20,6 @@ from clip2scene_core.types import LidarScan, SemanticLabels
 _STEP_S = 0.1
 _START_NS = 1_000_000_000
 """Stamp of the first scan: a stamp of zero means `the latest` to tf2."""
-_CAMERA_YAWS_DEG = {
-    "front": 0.0,
-    "front_left": 55.0,
-    "front_right": -55.0,
-    "back": 180.0,
-    "back_left": 110.0,
-    "back_right": -110.0,
-}
-_OPTICAL_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-"""Rotation body_from_optical of a camera that looks ahead."""
 
 
 class SimulatedDrive:
@@ -43,25 +33,24 @@ class SimulatedDrive:
         seed: int,
         *,
         frames: int,
-        lidar: str | LidarModel = "HDL-64E",
-        cameras: int = 1,
-        image_size: tuple[int, int] = (640, 360),
+        lidar: str | LidarModel | None = None,
+        cameras: str | int = 1,
+        image_size: tuple[int, int] | None = None,
+        lens: str = "pinhole",
         style: str | None = None,
         compensated: bool = False,
     ) -> None:
-        """`lidar` is a name of LIDARS or a model; `image_size` is (width, height).
+        """`lidar`, `cameras`, `image_size` and `lens` are those of rigs.make_rig.
 
         `compensated` scans are corrected for the motion during the sweep. Raises ConfigError where a setting
         is impossible.
         """
-        self.lidar = _lidar(lidar)
-        if not 0 <= cameras <= len(_CAMERA_YAWS_DEG):
-            raise ConfigError(f"cameras must be 0..{len(_CAMERA_YAWS_DEG)}, got {cameras}")
+        self.rig = make_rig(cameras, seed, lidar=lidar, size=image_size, lens=lens)
         if frames < 1:
             raise ConfigError(f"frames must be at least 1, got {frames}")
         self.frames = frames
         self._seed, self._compensated = seed, compensated
-        duration_s = (frames + 2) / self.lidar.rate_hz + 1.5
+        duration_s = (frames + 2) / self.rig.lidar.rate_hz + 1.5
         extent_m = float(np.clip(70.0 + 4.0 * duration_s, 110.0, 250.0))
         self.town = Town.generate(seed, style, extent_m=extent_m, duration_s=duration_s)
         rng = np.random.default_rng([seed, 2])
@@ -70,39 +59,38 @@ class SimulatedDrive:
         self.actors = clear_of(self.town.actors, self.world_from_base, self.world_from_base.stamps_ns)
         self._scene = self.town.scene().keeping(self.actors)
         self.weather = Weather.random(rng)
-        self.base_from_lidar = SE3.from_rotation_translation(
-            Rotation.from_euler("yx", rng.normal(0, np.deg2rad(0.5), 2)).as_matrix(),
-            np.array([0.0, 0.0, rng.uniform(1.6, 2.1)]),
-        )
-        names = list(_CAMERA_YAWS_DEG)[:cameras]
-        self.camera: Camera = pinhole(*image_size, 75.0)
-        """The model of all cameras."""
-        self.base_from_camera = {name: mounted_camera(_CAMERA_YAWS_DEG[name]) for name in names}
-        """Poses of the optical frames by camera name."""
+        self.optics = Optics.random(rng)
 
     def stamp_ns(self, index: int) -> int:
         """Start of the turn of scan `index`."""
-        return _START_NS + index * self.lidar.period_ns
+        return _START_NS + index * self.rig.lidar.period_ns
 
     def image_stamp_ns(self, index: int, camera: str) -> int:
-        """When the LiDAR looks where the camera looks: the turn starts behind and goes clockwise."""
-        share = (180.0 - _CAMERA_YAWS_DEG[camera]) / 360.0
-        return self.stamp_ns(index) + round(share * self.lidar.period_ns)
+        """When the LiDAR looks where the camera looks, in whole microseconds.
+
+        It turns clockwise from where its x axis points backwards.
+        """
+        start = -self.rig.base_from_lidar.rotation[:2, 0]
+        ahead = self.rig.cameras[camera].base_from_camera.rotation[:2, 2]
+        turned = np.arctan2(start[1], start[0]) - np.arctan2(ahead[1], ahead[0])
+        share = np.round(np.rad2deg(turned), 1) % 360.0 / 360.0
+        return self.stamp_ns(index) + round(share * self.rig.lidar.period_ns / 1000) * 1000
 
     def world_from_lidar(self, index: int) -> SE3:
         """At the stamp of scan `index`."""
-        return self.world_from_base.pose(self.stamp_ns(index)) @ self.base_from_lidar
+        return self.world_from_base.pose(self.stamp_ns(index)) @ self.rig.base_from_lidar
 
     def world_from_camera(self, index: int, camera: str) -> SE3:
         """At the stamp of its image."""
-        return self.world_from_base.pose(self.image_stamp_ns(index, camera)) @ self.base_from_camera[camera]
+        world_from_base = self.world_from_base.pose(self.image_stamp_ns(index, camera))
+        return world_from_base @ self.rig.cameras[camera].base_from_camera
 
     def scan(self, index: int) -> tuple[LidarScan, SemanticLabels]:
         """Scan `index` in frame `lidar` with its exact classes, ids of the label set `town`."""
         return sweep(
-            self.lidar,
+            self.rig.lidar,
             self._scene,
-            self.world_from_base.mounted(self.base_from_lidar),
+            self.world_from_base.mounted(self.rig.base_from_lidar),
             self.stamp_ns(index),
             np.random.default_rng([self._seed, 3, index]),
             compensated=self._compensated,
@@ -112,27 +100,14 @@ class SimulatedDrive:
         """The image of one camera for scan `index`, with its classes and ranges."""
         return render(
             self._scene,
-            self.camera,
+            self.rig.cameras[camera].camera,
             self.world_from_camera(index, camera),
             self.image_stamp_ns(index, camera),
             self.weather,
+            optics=self.optics,
+            rng=self._seed,
             frame_id=f"camera_{camera}",
         )
-
-
-def _lidar(lidar: str | LidarModel) -> LidarModel:
-    if isinstance(lidar, LidarModel):
-        return lidar
-    if lidar not in LIDARS:
-        raise ConfigError(f"lidar '{lidar}' is unknown; known are {', '.join(LIDARS)}")
-    return LIDARS[lidar]
-
-
-def mounted_camera(yaw_deg: float, height_m: float = 1.5) -> SE3:
-    """base_from_camera: on a ring of 0.4 m around the LiDAR, at this height above the ground."""
-    yaw = np.deg2rad(yaw_deg)
-    outwards = SE3.from_yaw(yaw, np.array([0.4 * np.cos(yaw), 0.4 * np.sin(yaw), height_m]))
-    return outwards @ SE3.from_rotation_translation(_OPTICAL_AXES, np.zeros(3))
 
 
 def _ego_trajectory(town: Town, duration_s: float, rng: np.random.Generator) -> Trajectory:

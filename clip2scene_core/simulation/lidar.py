@@ -73,6 +73,8 @@ class LidarModel:
     """Probability that a pulse goes through glass and returns from what lies behind."""
     gloss_threshold: float = 0.06
     """Echo below which glossy surfaces (paint, metal, glass) mirror the pulse away: the holes in cars."""
+    intensity_gain: float = 1.0
+    """Intensity that is given for a whole echo, before it is cut at 1."""
 
     @property
     def period_ns(self) -> int:
@@ -269,4 +271,4 @@ def _signal(model: LidarModel, scene: Scene, hits: Hits, rays: np.ndarray) -> tu
     mirrored = glossy & (model.gloss_threshold > 0)
     signal = np.where(mirrored, np.minimum(signal, echo / max(model.gloss_threshold, 1e-9)), signal)
     # Sensors correct the intensity for range.
-    return signal, np.clip(echo, 0.0, 1.0).astype(np.float32)
+    return signal, np.clip(model.intensity_gain * echo, 0.0, 1.0).astype(np.float32)

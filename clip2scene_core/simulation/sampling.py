@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from clip2scene_core.geometry import SE3
 from clip2scene_core.simulation.drive import clear_of
-from clip2scene_core.simulation.lidar import LIDARS, LidarModel, sweep
+from clip2scene_core.simulation.lidar import sweep
+from clip2scene_core.simulation.rigs import random_lidar, random_mount
 from clip2scene_core.simulation.town import Town
 from clip2scene_core.simulation.traffic import trajectory_on
 from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import LidarScan, SemanticLabels
-
-_MAX_RAYS = 160_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,40 +27,6 @@ class TrainingSweep:
     """Of the sensor above the ground below it."""
     lidar: str
     """Name of the model that the random one was made from."""
-
-
-def random_lidar(rng: np.random.Generator) -> LidarModel:
-    """A LiDAR like one of LIDARS, with another beam table, resolution, reach and noise."""
-    base = LIDARS[str(rng.choice(["HDL-64E", "HDL-32E", "VLS-128", "VLP-16"], p=[0.45, 0.3, 0.15, 0.1]))]
-    elevations = base.elevations_deg
-    if rng.random() < 0.7:
-        middle = elevations.mean()
-        elevations = middle + (elevations - middle) * rng.uniform(0.85, 1.15) + rng.uniform(-1.5, 1.5)
-        elevations = elevations + rng.normal(0, 0.06, len(elevations))
-    finest_deg = max(0.08, 360.0 * len(elevations) / _MAX_RAYS)
-    step_deg = (
-        360.0 / base.azimuth_steps if rng.random() < 0.4 else rng.uniform(finest_deg, max(0.4, finest_deg))
-    )
-    step_deg = max(step_deg, finest_deg)
-    return replace(
-        base,
-        elevations_deg=elevations,
-        azimuth_steps=int(360.0 / step_deg),
-        rate_hz=float(rng.choice([10.0, 20.0])),
-        reach_m=base.reach_m * rng.uniform(0.7, 1.4),
-        range_noise_m=rng.uniform(0.003, 0.03),
-        beam_bias_m=rng.normal(0.0, rng.uniform(0.0, 0.025), len(elevations)),
-        random_loss=rng.choice([0.0, 0.01, 0.1]) * rng.random(),
-        glass_transmission=rng.uniform(0.05, 0.6),
-        gloss_threshold=rng.uniform(0.0, 0.12),
-    )
-
-
-def random_mount(rng: np.random.Generator, height_m: tuple[float, float]) -> SE3:
-    """body_from_lidar: a height over the ground, any direction, and a tilt of about a degree."""
-    tilt = rng.normal(0.0, np.deg2rad(1.2), 2)
-    rotation = Rotation.from_euler("zyx", [rng.uniform(-np.pi, np.pi), *tilt]).as_matrix()
-    return SE3.from_rotation_translation(rotation, np.array([0.0, 0.0, rng.uniform(*height_m)]))
 
 
 def random_sweeps(seed: int, count: int, *, style: str | None = None) -> Iterator[TrainingSweep]:

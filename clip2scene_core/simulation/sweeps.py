@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from clip2scene_core.errors import DataError
+from clip2scene_core.parallel import spread
+from clip2scene_core.progress import silent
 from clip2scene_core.simulation.sampling import TrainingSweep, random_sweeps
 from clip2scene_core.types import LidarScan, SemanticLabels
 from clip2scene_core.writing import whole_file
@@ -16,20 +19,31 @@ from clip2scene_core.writing import whole_file
 _COLUMNS = ("start", "xyz", "intensity", "ring", "class_id", "sensor_height_m", "lidar")
 
 
+def town_name(seed: int) -> str:
+    """What files of the town of a seed are called."""
+    return f"town_{seed:06d}"
+
+
 def write_sweeps(
     folder: Path,
     seeds: Sequence[int],
     *,
     sweeps: int = 6,
-    progress: Callable[[int], object] | None = None,
+    workers: int = 1,
+    progress: Callable[[int], object] = silent,
 ) -> None:
-    """Write `town_<seed>.npz` with `sweeps` sweeps for each seed, skipping the files that exist."""
-    for done, seed in enumerate(seeds, start=1):
-        path = folder / f"town_{seed:06d}.npz"
-        if not path.exists():
-            _write(path, list(random_sweeps(seed, sweeps)))
-        if progress is not None:
-            progress(done)
+    """Write `town_<seed>.npz` with `sweeps` sweeps for each seed, leaving the files that exist.
+
+    `progress` is told the towns done.
+    """
+    spread(partial(_write_town, folder, sweeps), seeds, workers=workers, progress=progress)
+
+
+def _write_town(folder: Path, count: int, seed: int, done: Callable[[], None]) -> None:
+    path = folder / f"{town_name(seed)}.npz"
+    if not path.exists():
+        _write(path, list(random_sweeps(seed, count)))
+    done()
 
 
 def _write(path: Path, sweeps: list[TrainingSweep]) -> None:

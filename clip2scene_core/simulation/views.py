@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -12,10 +13,16 @@ from scipy.spatial.transform import Rotation
 
 from clip2scene_core.errors import DataError
 from clip2scene_core.geometry import SE3
-from clip2scene_core.simulation.camera import Weather, pinhole, render
-from clip2scene_core.simulation.drive import clear_of, mounted_camera
+from clip2scene_core.parallel import spread
+from clip2scene_core.progress import silent
+from clip2scene_core.simulation.camera import pinhole, render
+from clip2scene_core.simulation.drive import clear_of
+from clip2scene_core.simulation.optics import Optics
+from clip2scene_core.simulation.rigs import OPTICAL_AXES
 from clip2scene_core.simulation.sampling import random_place, short_way
+from clip2scene_core.simulation.sweeps import town_name
 from clip2scene_core.simulation.town import Town
+from clip2scene_core.simulation.weather import Weather
 from clip2scene_core.writing import whole_file
 
 SKY = "sky"
@@ -42,14 +49,20 @@ def random_views(seed: int, count: int, *, size: tuple[int, int] = (400, 225)) -
         start_s = rng.uniform(1.0, town.duration_s - 2.0)
         ego = short_way(town, xy, heading, 0.0, 0.0, start_s)
         stamp_ns = int(start_s * 1e9)
-        tilt = Rotation.from_euler("zx", rng.normal(0.0, np.deg2rad((1.5, 3.0)))).as_matrix()
-        base_from_camera = mounted_camera(rng.uniform(-180, 180), rng.uniform(1.0, 2.4))
+        turn = Rotation.from_euler(
+            "ZYX", (rng.uniform(-180, 180), *rng.normal(0.0, (3.0, 1.5))), degrees=True
+        )
+        base_from_camera = SE3.from_rotation_translation(
+            turn.as_matrix() @ OPTICAL_AXES, np.array([0.0, 0.0, rng.uniform(1.0, 2.4)])
+        )
         rendering = render(
             scene.keeping(clear_of(town.actors, ego, np.array([stamp_ns]))),
             pinhole(*size, rng.uniform(55.0, 110.0)),
-            ego.pose(stamp_ns) @ base_from_camera @ SE3.from_rotation_translation(tilt, np.zeros(3)),
+            ego.pose(stamp_ns) @ base_from_camera,
             stamp_ns,
             Weather.random(rng),
+            optics=Optics.random(rng),
+            rng=rng,
         )
         yield StreetView(rgb=rendering.image.rgb, class_id=rendering.class_id)
 
@@ -60,21 +73,27 @@ def write_views(
     *,
     views: int = 12,
     size: tuple[int, int] = (400, 225),
-    progress: Callable[[int], object] | None = None,
+    workers: int = 1,
+    progress: Callable[[int], object] = silent,
 ) -> None:
-    """Write `views_<seed>.npz` with `views` pictures for each seed, skipping the files that exist."""
-    for done, seed in enumerate(seeds, start=1):
-        path = folder / f"views_{seed:06d}.npz"
-        if not path.exists():
-            pictures = list(random_views(seed, views, size=size))
-            with whole_file(path) as temporary:
-                np.savez(
-                    temporary,
-                    rgb=np.stack([each.rgb for each in pictures]),
-                    class_id=np.stack([each.class_id for each in pictures]),
-                )
-        if progress is not None:
-            progress(done)
+    """Write `town_<seed>_views.npz` with `views` pictures for each seed, leaving the files that exist.
+
+    `progress` is told the towns done.
+    """
+    spread(partial(_write_town, folder, views, size), seeds, workers=workers, progress=progress)
+
+
+def _write_town(folder: Path, count: int, size: tuple[int, int], seed: int, done: Callable[[], None]) -> None:
+    path = folder / f"{town_name(seed)}_views.npz"
+    if not path.exists():
+        views = list(random_views(seed, count, size=size))
+        with whole_file(path) as temporary:
+            np.savez(
+                temporary,
+                rgb=np.stack([view.rgb for view in views]),
+                class_id=np.stack([view.class_id for view in views]),
+            )
+    done()
 
 
 def read_views(path: Path) -> list[StreetView]:

@@ -66,9 +66,9 @@ class CropSamples(Dataset):
 
 def read_all_views(folder: Path) -> list[StreetView]:
     """The pictures of all files of a folder of `write_views`; raises DataError where there is none."""
-    files = sorted(folder.glob("views_*.npz"))
+    files = sorted(folder.glob("*_views.npz"))
     if not files:
-        raise DataError(f"{folder} has no views_*.npz; write some: clip2scene simulate {folder} --as views")
+        raise DataError(f"{folder} has no *_views.npz; write some: clip2scene simulate {folder} --as views")
     return [view for file in files for view in read_views(file)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from clip2scene_core.config import StudentConfig
 from clip2scene_core.data.batch import collate
 from clip2scene_core.geometry import SE3
 from clip2scene_core.labels import LabelSet
+from clip2scene_core.simulation.town import Town
 from clip2scene_core.types import Frame, LidarScan, SemanticLabels
 from clip2scene_core.voxels import voxelise
 
@@ -33,6 +34,22 @@ def real_recordings() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings: {folder} does not exist; set CLIP2SCENE_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def village() -> Town:
+    """60 m of a village, built once; the cars of seeds 2 and 4 drive there."""
+    return Town.generate(3, "village", extent_m=30.0, duration_s=5.0)
+
+
+@pytest.fixture(scope="module")
+def small_towns(village: Town) -> Iterator[None]:
+    """The town of every seed is the village, since one of the usual size takes seconds."""
+    scene = village.scene()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Town, "generate", staticmethod(lambda *arguments, **settings: village))
+        patch.setattr(Town, "scene", lambda town: scene)
+        yield
 
 
 class FrameList:

@@ -402,6 +402,42 @@ class TestSimulate:
         assert error_of("simulate", tmp_path, "--towns", 2, code=130) == "interrupted"
         assert names(tmp_path) == ["town_000000.npz"]
 
+    @pytest.mark.parametrize(
+        ("form", "written"),
+        [
+            ("bag", ["drives.json", "town_000004"]),
+            ("nuscenes", ["drives.json", "imageseg", "lidarseg", "maps", "samples", "v1.0-sim"]),
+        ],
+    )
+    def test_writes_drives_and_leaves_those_that_are_there(self, form, written, small_towns, tmp_path):
+        drives = ("simulate", tmp_path, "--as", form, "--drives", 1, "--first-seed", 4)
+        options = ("--frames", 1, "--lidar", "VLP-16", "--cameras", "kitti", "--size", "64x20")
+        run(*drives, *options)
+        assert [name for name in names(tmp_path) if not name.startswith(".")] == written
+        assert "1 of 1 drives were there" in run(*drives, *options).stdout
+        error = error_of(*drives, *options, "--size", "32x10")
+        assert "holds drives with image_size [64, 20], got [32, 10]; name another folder" in error
+        recording = ("rosbag", tmp_path / "town_000004") if form == "bag" else ("nuscenes", tmp_path)
+        assert "64 x 20" in run("inspect", *recording).stdout
+
+    def test_drives_can_be_read_without_being_written(self, small_towns, tmp_path):
+        options = ("seed=4", "drives=2", "frames=1", "lidar=VLP-16", "cameras=kitti", "size=64x20")
+        settings = [word for option in options for word in ("--with", option)]
+        text = run("inspect", "simulated", "-", *settings).stdout
+        assert "frames        2" in text and "64 x 20, pinhole" in text and "ground truth  town" in text
+        assert "source nuscenes needs a root" in error_of("inspect", "nuscenes", "-")
+        run("convert", "simulated", "-", tmp_path / "bag", *settings, "--frames", 1)
+        assert len(open_source("rosbag", tmp_path / "bag")) == 1
+
+    def test_options_that_do_not_fit_together(self, tmp_path):
+        assert "--lidar is for drives" in error_of("simulate", tmp_path, "--lidar", "VLP-16")
+        assert "--sweeps is for sweeps" in error_of("simulate", tmp_path, "--as", "bag", "--sweeps", 2)
+        assert "size must read WIDTHxHEIGHT" in error_of("simulate", tmp_path, "--as", "bag", "--size", "8")
+        assert "lens equidistant has no place in it" in error_of(
+            "simulate", tmp_path, "--as", "nuscenes", "--lens", "equidistant"
+        )
+        assert names(tmp_path) == []
+
 
 TINY_RUN = (
     "--set=student.variant=14",

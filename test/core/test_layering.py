@@ -15,8 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = {
     "camera_info", "cameras", "colours", "config", "deskew", "distortion", "errors", "geometry", "ground",
-    "images", "labels", "locking", "merging", "pairing", "palette", "point_times", "pointcloud2", "progress",
-    "stamps", "superpixels", "trajectory", "types", "voxels", "writing",
+    "images", "labels", "locking", "merging", "pairing", "palette", "parallel", "point_times",
+    "pointcloud2", "progress", "stamps", "superpixels", "trajectory", "types", "voxels", "writing",
 }  # fmt: skip
 EDGES = {"__main__", "build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
 LAYERS = (

@@ -1,10 +1,10 @@
-"""Files that are whole or not there."""
+"""Files and folders that are whole or not there."""
 
 from __future__ import annotations
 
 import pytest
 
-from clip2scene_core.writing import remove_unfinished, whole_file
+from clip2scene_core.writing import remove_unfinished, whole_file, whole_folder
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
@@ -37,3 +37,15 @@ def test_what_a_killed_process_left_can_be_removed(tmp_path):
     assert set(tmp_path.iterdir()) > others
     remove_unfinished(tmp_path / "file.txt")
     assert set(tmp_path.iterdir()) == others
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "folder"
+    with whole_folder(path) as temporary:
+        (temporary / "file.txt").write_text("whole")
+        assert not path.exists()
+    assert (path / "file.txt").read_text() == "whole"
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "new" / "other") as temporary:
+        (temporary / "file.txt").write_text("half")
+        raise KeyboardInterrupt
+    assert list(path.parent.iterdir()) == [path]

@@ -52,7 +52,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("views")
     rng = np.random.default_rng(0)
     rgb, class_id = zip(*(picture(rng) for _ in range(30)), strict=True)
-    np.savez(folder / "views_000000.npz", rgb=np.stack(rgb), class_id=np.stack(class_id))
+    np.savez(folder / "town_000000_views.npz", rgb=np.stack(rgb), class_id=np.stack(class_id))
     return folder
 
 
@@ -129,7 +129,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(views: Path, tmp_pat
 
 
 def test_pictures_have_to_be_there_and_large_enough(views: Path, tmp_path: Path):
-    with pytest.raises(DataError, match=r"has no views_\*.npz"):
+    with pytest.raises(DataError, match=r"has no \*_views.npz"):
         read_all_views(tmp_path)
     with pytest.raises(DataError, match="at least 64 pixels a side, got 48"):
         CropSamples(read_all_views(views), 64, 0)
