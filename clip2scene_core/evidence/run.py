@@ -28,7 +28,6 @@ from clip2scene_core.evidence.drives import (
 from clip2scene_core.evidence.judging import judge, predictions
 from clip2scene_core.evidence.rows import FULL, NAMES, Row, chosen
 from clip2scene_core.inference.segmenter import SemanticSegmenter
-from clip2scene_core.labels import LabelSet
 from clip2scene_core.parallel import spread
 from clip2scene_core.progress import Progress
 from clip2scene_core.training.pretrain import frozen_teacher, label_set, pretrain

@@ -430,8 +430,8 @@ class TestSimulate:
         assert len(open_source("rosbag", tmp_path / "bag")) == 1
 
     def test_options_that_do_not_fit_together(self, tmp_path):
-        assert "--lidar is for drives" in error_of("simulate", tmp_path, "--lidar", "VLP-16")
-        assert "--sweeps is for sweeps" in error_of("simulate", tmp_path, "--as", "bag", "--sweeps", 2)
+        assert "--lidar is for --as bag or nuscenes, got --as sweeps" in error_of("simulate", tmp_path, "--lidar", "VLP-16")
+        assert "--sweeps is for --as sweeps, got --as bag" in error_of("simulate", tmp_path, "--as", "bag", "--sweeps", 2)
         assert "size must read WIDTHxHEIGHT" in error_of("simulate", tmp_path, "--as", "bag", "--size", "8")
         assert "lens equidistant has no place in it" in error_of(
             "simulate", tmp_path, "--as", "nuscenes", "--lens", "equidistant"
