@@ -42,7 +42,7 @@ def write_bags(
     ConfigError for settings that are not possible, DataError where the folder has drives with others.
     """
     _rig(settings, seeds[0])
-    with _alike(folder, folder, {"as": "bag", **settings}):
+    with _alike(folder, {"as": "bag", **settings}):
         missing = [seed for seed in seeds if not (folder / town_name(seed)).exists()]
         progress(0, total=len(missing) * settings["frames"], text=_there(seeds, missing))
         spread(partial(_write_bag, folder, settings), missing, workers=workers, progress=progress)
@@ -57,7 +57,7 @@ def write_nuscenes(
     """
     nuscenes_writer.check_writable(_rig(settings, seeds[0]))
     scenes = folder / nuscenes_writer.SCENES
-    with _alike(folder, scenes, {"as": "nuscenes", **settings}):
+    with _alike(folder, {"as": "nuscenes", **settings}):
         missing = [seed for seed in seeds if not (scenes / town_name(seed)).exists()]
         progress(0, total=len(missing) * settings["frames"], text=_there(seeds, missing))
         try:
@@ -90,15 +90,16 @@ def _rig(settings: Settings, seed: int) -> Rig:
 
 
 @contextmanager
-def _alike(folder: Path, drives: Path, settings: Settings) -> Iterator[None]:
+def _alike(folder: Path, settings: Settings) -> Iterator[None]:
     """Keeps others from writing to `folder`, and drives with other settings out of it.
 
-    Removes what killed processes have left in `drives`.
+    Removes what killed processes have left there.
     """
     wanted = json.loads(json.dumps(settings))
     with only_writer(folder):
-        path = folder / RECORD
-        kept = read_json(path) if path.exists() else wanted
+        places, path = (folder, folder / nuscenes_writer.SCENES), folder / RECORD
+        has_drives = any(any(place.glob("town_*")) for place in places)
+        kept = read_json(path) if has_drives and path.exists() else wanted
         for name, value in wanted.items():
             if kept.get(name) != value:
                 raise DataError(
@@ -106,7 +107,7 @@ def _alike(folder: Path, drives: Path, settings: Settings) -> Iterator[None]:
                 )
         with whole_file(path) as temporary:
             temporary.write_text(json.dumps(wanted, indent=2) + "\n")
-        for unfinished in drives.glob(".town_*"):
+        for unfinished in [left for place in places for left in place.glob(".town_*")]:
             shutil.rmtree(unfinished)
         yield
 

@@ -46,6 +46,15 @@ def test_the_first_error_ends_all(workers):
         spread(fail_at_three, [1, 2, 3, 4, 5, 6], workers=workers, progress=lambda done: None)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interruption_ends_all(workers):
+    def interrupt(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        spread(fail_at_three, [4, 5, 6, 7], workers=workers, progress=interrupt)
+
+
 def test_nothing_to_do():
     spread(fail_at_three, [], workers=2, progress=lambda done: pytest.fail("nothing was done"))
 

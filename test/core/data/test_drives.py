@@ -96,10 +96,18 @@ def test_scenes_are_shown_by_the_next_call_where_the_last_one_was_killed(tmp_pat
 
 def test_drives_of_other_settings_are_kept_out(tmp_path):
     (tmp_path / "drives.json").write_text(json.dumps({"as": "bag", **SETTINGS, "frames": 9}))
+    (tmp_path / "town_000000").mkdir()
     with pytest.raises(DataError, match="holds drives with frames 9, got 2; name another folder"):
         write_bags(tmp_path, [2], SETTINGS)
     with pytest.raises(DataError, match="holds drives with as bag, got nuscenes; name another folder"):
         write_nuscenes(tmp_path, [2], PINHOLE)
+
+
+def test_settings_of_which_no_drive_was_written_do_not_count(tmp_path):
+    with pytest.raises(ConfigError, match="frames must be at least 1, got 0"):
+        write_bags(tmp_path, [2], {**SETTINGS, "frames": 0})
+    write_bags(tmp_path, [2], {**SETTINGS, "frames": 1, "cameras": "none"})
+    assert json.loads((tmp_path / "drives.json").read_text())["frames"] == 1
 
 
 def test_what_is_not_possible_is_said_before_anything_is_written(tmp_path):
