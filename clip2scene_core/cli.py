@@ -36,6 +36,7 @@ from clip2scene_core.terminal import (
     print_notes,
     print_report,
     print_rows,
+    print_training,
     print_wrote,
     progress,
     stages,
@@ -265,6 +266,7 @@ def finetune(
     options: With = None,
 ) -> None:
     """Trains a student on labelled scans."""
+    from clip2scene_core import checkpoint as checkpoints
     from clip2scene_core.training.finetune import finetune as train
 
     run = configuration.load(RunConfig, config, settings or ())
@@ -279,6 +281,7 @@ def finetune(
             report=lambda step, losses: report(step, _in_words(losses)),
         )
         report(run.training.steps)  # a run that was finished before has nothing to report
+    print_training(checkpoints.load(path).training)
     print_wrote(str(path))
 
 
@@ -327,9 +330,7 @@ def pretrain(
             report=lambda step, losses: report(step, _in_words(losses)),
         )
         report(steps)
-    skipped: Any = checkpoints.load(path).training["skipped"]
-    if skipped:
-        console.print(f"skipped: {', '.join(f'{count:,} {what}' for what, count in skipped.items())}")
+    print_training(checkpoints.load(path).training)
     print_wrote(str(path))
 
 

@@ -18,6 +18,7 @@ from clip2scene_core.labels import LabelSet
 from clip2scene_core.losses import cross_entropy, lovasz_softmax
 from clip2scene_core.sparse import SparseVoxels, VoxelGrid, VoxelPoints
 from clip2scene_core.student import MinkUNet
+from clip2scene_core.training.clock import TrainingClock
 from clip2scene_core.training.loop import Losses, Record, Report, Task, optimise, seeded_fabric
 from clip2scene_core.training.samples import TrainingSamples, class_weights, collate_samples, load_batches
 
@@ -41,7 +42,7 @@ def finetune(
     samples = TrainingSamples(
         source, label_set, config.student, settings.augment, settings.seed, per_point=student.per_point
     )
-    weight = class_weights(source, label_set, settings.rare).to(device)
+    weight, clock = class_weights(source, label_set, settings.rare).to(device), TrainingClock(device)
 
     def batches(steps_done: int) -> Iterable[Batch]:
         return load_batches(samples, collate_samples, settings, steps_done=steps_done)
@@ -49,8 +50,10 @@ def finetune(
     def losses(
         learner: nn.Module, average: AveragedModel, batch: Batch, step: int
     ) -> tuple[Losses, dict[str, int]]:
-        voxels, target = batch[0].to(device), batch[1].to(device)
-        semantic = learner(voxels.features, voxels.grid, voxels.points)
+        with clock("data"):
+            voxels, target = batch[0].to(device), batch[1].to(device)
+        with clock("student"):
+            semantic = learner(voxels.features, voxels.grid, voxels.points)
         scores = classify(semantic, text, phrase_class, classes) / config.student.temperature
         return {
             "cross_entropy": cross_entropy(scores, target, weight),
@@ -76,6 +79,7 @@ def finetune(
         batches=batches,
         losses=losses,
         weights={"cross_entropy": 1.0, "lovasz": settings.lovasz},
+        clock=clock,
         checkpoint=checkpoint,
         after_step=lambda step, learnt: None,
     )

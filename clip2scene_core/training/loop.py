@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -22,6 +21,7 @@ from clip2scene_core.config import AnyRunConfig, LoopConfig, to_dict
 from clip2scene_core.errors import ConfigError, MissingExtraError
 from clip2scene_core.losses import weighted_sum
 from clip2scene_core.student import MinkUNet
+from clip2scene_core.training.clock import TrainingClock, peak_memory_mb
 from clip2scene_core.training.interruption import interruptions_deferred
 from clip2scene_core.training.run_log import RunLog
 from clip2scene_core.training.schedule import learning_rate, moving_average, step_seed
@@ -61,6 +61,8 @@ class Task(Generic[Batch]):
     none where there is nothing to learn from, and to how often what was skipped, by what it is."""
     weights: Mapping[str, float]
     """Of each loss in their sum."""
+    clock: TrainingClock
+    """Tells the parts of `losses` apart; what is none of its parts counts as `losses`."""
     checkpoint: Callable[[AveragedModel, Record], Checkpoint]
     """From the average of the student and a record of what was done to the file that is kept."""
     after_step: Callable[[int, Callable[[], Checkpoint]], None]
@@ -99,10 +101,21 @@ def optimise(
     log = RunLog(folder, steps_done=done.step, tensorboard=tensorboard)
     started = saved = time.monotonic()
     step, skipped, whole = done.step, Counter(done.skipped), True
+    clock, seconds_of = task.clock, Counter(done.seconds_of)
+
+    def peak_mb() -> int:
+        return max(done.peak_memory_mb, peak_memory_mb(fabric.device))
 
     def learnt() -> Checkpoint:
-        seconds = round(done.seconds + time.monotonic() - started)
-        return task.checkpoint(average, {"steps": step, "seconds": seconds, "skipped": dict(skipped)})
+        record = {
+            "steps": step,
+            "frames_seen": step * settings.batch * settings.accumulate,
+            "seconds": round(done.seconds + time.monotonic() - started),
+            "seconds_of": {part: round(seconds, 3) for part, seconds in seconds_of.items()},
+            "peak_memory_mb": peak_mb(),
+            "skipped": dict(skipped),
+        }
+        return task.checkpoint(average, record)
 
     def keep() -> None:
         """The state to go on from, and a checkpoint of what has been learnt so far."""
@@ -112,6 +125,8 @@ def optimise(
             config=to_dict(config),
             frames=task.frames,
             skipped=dict(skipped),
+            seconds_of=dict(seconds_of),
+            peak_memory_mb=peak_mb(),
             scaler=scaler.state_dict(),
         )
         save_state(folder, state, task.trained, average, optimizer)
@@ -127,24 +142,30 @@ def optimise(
                     group["lr"] = learning_rate(settings, step)
                 torch.manual_seed(step_seed(settings, step))
                 parts = []
-                for batch in islice(batches, settings.accumulate):
-                    losses, lacking = task.losses(learner, average, batch, step)
+                for _ in range(settings.accumulate):
+                    with clock("data"):
+                        batch = next(batches)
+                    with clock("losses"):
+                        losses, lacking = task.losses(learner, average, batch, step)
                     skipped.update(lacking)
                     if losses:
-                        fabric.backward(weighted_sum(losses, task.weights) / settings.accumulate)
-                        parts.append({name: float(loss.detach()) for name, loss in losses.items()})
+                        with clock("backward"):
+                            fabric.backward(weighted_sum(losses, task.weights) / settings.accumulate)
+                            parts.append({name: float(loss.detach()) for name, loss in losses.items()})
                 if parts:
-                    norm = fabric.clip_gradients(
-                        learner, optimizer, max_norm=settings.clip, error_if_nonfinite=False
-                    )
-                    if not (scaler.state_dict() or torch.as_tensor(norm).isfinite()):
-                        raise _diverged(step, parts)
-                    optimizer.step()
-                    optimizer.zero_grad(set_to_none=True)
-                    average.update_parameters(task.student)
+                    with clock("update"):
+                        norm = fabric.clip_gradients(
+                            learner, optimizer, max_norm=settings.clip, error_if_nonfinite=False
+                        )
+                        if not (scaler.state_dict() or torch.as_tensor(norm).isfinite()):
+                            raise _diverged(step, parts)
+                        optimizer.step()
+                        optimizer.zero_grad(set_to_none=True)
+                        average.update_parameters(task.student)
                 step, whole = step + 1, True
-                values = _means(parts)
-                log.write(step, values)
+                values, seconds = _means(parts), clock.lap()
+                seconds_of.update(seconds)
+                log.write(step, values, seconds)
                 task.after_step(step, learnt)
                 report(step, values)
                 if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
