@@ -263,19 +263,31 @@ def finetune(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="such as training.steps=100")
     ] = None,
+    start: Annotated[
+        str,
+        typer.Option("--from", metavar="FILE", help="a checkpoint to begin from, pre-trained or not"),
+    ] = "",
     options: With = None,
 ) -> None:
     """Trains a student on labelled scans."""
     from clip2scene_core import checkpoint as checkpoints
+    from clip2scene_core.training.beginning import begin
     from clip2scene_core.training.finetune import finetune as train
 
-    run = configuration.load(RunConfig, config, settings or ())
+    chosen = [*(settings or ()), *([f"start={json.dumps(start)}"] if start else [])]
+    run = configuration.load(RunConfig, config, chosen)
+    if run.start:  # the student is that of the checkpoint where nothing else is said
+        default = RunConfig(student=checkpoints.load(run.start).student)
+        run = configuration.load(RunConfig, config, chosen, default=default)
+    beginning = begin(run)
     source = _open(kind, root, 0, options)
+    print_notes(beginning.notes)
     record = _record(len(source), run.training.device)
     with progress("training", run.training.steps) as report:
         path = train(
             run,
             source,
+            beginning,
             out,
             record=record,
             report=lambda step, losses: report(step, _in_words(losses)),

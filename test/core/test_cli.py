@@ -454,6 +454,20 @@ class TestFinetune:
         other = error_of(*arguments, "--set", "training.seed=5")
         assert "holds a run with another configuration" in other
 
+    def test_a_run_from_a_checkpoint_has_its_student(self, kitti, student, tmp_path):
+        """Nothing is said of the student: it is that of the checkpoint, here with voxels of another size."""
+        out, start = tmp_path / "run", ("--from", student, "--set=student.voxel_m=0.4", *TINY_RUN[4:])
+        text = run("finetune", "semantic-kitti", kitti, out, *start).stdout
+        assert f"note: from {student} with its heads and the embeddings of its words" in " ".join(
+            text.split()
+        )
+        began, made = checkpoints.load(student), checkpoints.load(out / "student.safetensors")
+        assert (made.student.width, made.student.embedding_dim) == (0.05, began.student.embedding_dim)
+        assert made.student.voxel_m == 0.4
+        assert load(RunConfig, out / "config.yaml").start == str(student)
+        error = error_of("finetune", "semantic-kitti", kitti, out, *start, "--set=student.variant=18")
+        assert error == f"error: student.variant expected 14, that of {student}, got 18"
+
     def steps(self, folder: Path) -> list[int]:
         return [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
 
