@@ -347,6 +347,45 @@ def pretrain(
 
 
 @app.command()
+def adapt(
+    kind: SourceKind,
+    root: Root,
+    out: Annotated[Path, typer.Argument(help="the .safetensors file to write")],
+    checkpoint: CheckpointOption = "",
+    frames: Annotated[
+        int | None,
+        typer.Option(min=0, help="scans, spread evenly over the recording; 0 for all; default: 50"),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="a setting, such as share=1")
+    ] = None,
+    options: With = None,
+) -> None:
+    """Fits a checkpoint to a recording without labels: new statistics in its normalisation layers."""
+    from clip2scene_core import checkpoint as checkpoints
+    from clip2scene_core.config import AdaptConfig
+    from clip2scene_core.training.adapt import adapt as run
+
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"{out}: expected a name that ends in .safetensors")
+    chosen = [*(settings or ()), *([] if frames is None else [f"frames={frames}"])]
+    config = configuration.load(AdaptConfig, None, chosen)
+    source = _open(kind, root, 0, _without_images(kind, root, options))
+    before = checkpoints.load(checkpoint)
+    record = {
+        "command": _command(),
+        "checkpoint": checkpoint or "shipped",
+        "recording": f"{kind} {root.name}",
+    }
+    with progress("adapting", min(config.frames or len(source), len(source))) as report:
+        adapted = run(before, source, config, record=record, progress=report)
+    print_notes([f"skipped {what}" for what in adapted.skipped])
+    checkpoints.save(adapted.checkpoint, out)
+    console.print(f"statistics of {adapted.scans} of {len(source)} scans, with a share of {config.share:g}")
+    print_wrote(str(out))
+
+
+@app.command()
 def label(
     kind: SourceKind,
     root: Root,
@@ -613,6 +652,14 @@ def _with_sweeps(kind: str, root: Path, sweeps: int, options: list[str] | None) 
     return [*wanted, *(options or ())]
 
 
+def _without_images(kind: str, root: Path, options: list[str] | None) -> list[str]:
+    """No cameras, of recordings that can do without reading them."""
+    from clip2scene_core.data.open import known_options
+
+    known, unwanted = known_options(kind, root), {"cameras": "cameras=", "images": "images=0"}
+    return [*(option for name, option in unwanted.items() if name in known), *(options or ())]
+
+
 def _segmenter(checkpoint: str, settings: list[str] | None) -> Any:
     from clip2scene_core.inference import SemanticSegmenter
 
@@ -627,8 +674,11 @@ def _check_is_no_input(bag: Path, root: Path) -> None:
 
 def _record(scans: int, device: str) -> dict[str, object]:
     """Where a checkpoint comes from."""
-    command = " ".join(["clip2scene", *sys.argv[1:]])
-    return {"command": command, "scans": scans, "hardware": _hardware(device)}
+    return {"command": _command(), "scans": scans, "hardware": _hardware(device)}
+
+
+def _command() -> str:
+    return " ".join(["clip2scene", *sys.argv[1:]])
 
 
 def _in_words(losses: dict[str, float]) -> str:

@@ -209,6 +209,21 @@ class InferenceConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptConfig:
+    """How a checkpoint is adapted to a recording without labels."""
+
+    share: float = setting(
+        0.5,
+        "share of the recording in the statistics of the normalisation layers; the rest is what they were",
+        least=0.0,
+        most=1.0,
+    )
+    frames: int = setting(50, "scans, spread evenly over the recording; 0 for all", least=0)
+    device: str = setting("auto", "auto, cpu or cuda")
+    engine: str = setting("auto", "sparse-convolution engine: auto, spconv or torch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """What `clip2scene finetune` reads from a YAML file, and what it saves beside its results."""
 

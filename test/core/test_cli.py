@@ -484,6 +484,42 @@ class TestFinetune:
         assert names(tmp_path) == []
 
 
+class TestAdapt:
+    def test_writes_a_checkpoint_that_knows_the_recording(self, bag, student, tmp_path, monkeypatch):
+        out = tmp_path / "new" / "adapted.safetensors"
+        arguments = ("adapt", "rosbag", bag, out, "--checkpoint", student, "--frames", 2, "--set=share=0.75")
+        monkeypatch.setattr(sys, "argv", ["/bin/clip2scene", *map(str, arguments)])
+        text = run(*arguments).stdout
+        assert "2/2" in text and "statistics of 2 of 3 scans, with a share of 0.75" in text
+        assert f"wrote {out}\n" in text and names(out.parent) == ["adapted.safetensors"]
+        (entry,) = checkpoints.load(out).training["adapted"]
+        assert entry == {
+            "command": " ".join(["clip2scene", *map(str, arguments)]),
+            "checkpoint": str(student),
+            "recording": "rosbag drive",
+            "scans": 2,
+            "skipped": 0,
+            "share": 0.75,
+        }
+        run("evaluate", "rosbag", bag, "--checkpoint", out)
+
+    def test_what_cannot_be_adapted(self, bag, student, tmp_path):
+        arguments = ("adapt", "rosbag", bag, tmp_path / "out", "--checkpoint", student)
+        assert "out: expected a name that ends in .safetensors" in error_of(*arguments)
+        arguments = ("adapt", "rosbag", bag, tmp_path / "out.safetensors", "--checkpoint", student)
+        assert "'share' must be between 0.0 and 1.0, got 2" in error_of(*arguments, "--set=share=2")
+        assert names(tmp_path) == []
+
+    def test_an_interruption_leaves_nothing(self, bag, student, tmp_path, monkeypatch):
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(type(open_source("rosbag", bag)), "__getitem__", interrupted)
+        out = tmp_path / "out.safetensors"
+        assert error_of("adapt", "rosbag", bag, out, "--checkpoint", student, code=130) == "interrupted"
+        assert names(tmp_path) == []
+
+
 @pytest.fixture
 def pictures(tmp_path):
     """A folder with two pictures, one of them lying on its side as its Exif says, and one that is none."""
