@@ -375,7 +375,7 @@ def adapt(
     record = {
         "command": _command(),
         "checkpoint": checkpoint or "shipped",
-        "recording": f"{kind} {root.name}",
+        "recording": f"{kind} {root.resolve().name}",
     }
     with progress("adapting", min(config.frames or len(source), len(source))) as report:
         adapted = run(before, source, config, record=record, progress=report)

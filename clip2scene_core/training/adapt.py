@@ -65,13 +65,13 @@ def adapt(
             progress(done)
     scans = len(frames) - len(skipped)
     entry = {**record, "scans": scans, "skipped": len(skipped), "share": config.share}
-    before = checkpoint.training.get("adapted", [])
-    assert isinstance(before, list)
+    before = checkpoint.training.get("adapted")
+    entries = [*(before if isinstance(before, list) else ()), entry]
     return Adapted(
         checkpoint=replace(
             checkpoint,
             weights=student.state_dict(),
-            training={**checkpoint.training, "adapted": [*before, entry]},
+            training={**checkpoint.training, "adapted": entries},
         ),
         scans=scans,
         skipped=tuple(skipped),

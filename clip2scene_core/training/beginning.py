@@ -6,7 +6,7 @@ Shapes: P phrases, D embedding.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -61,9 +61,8 @@ def begin(config: RunConfig) -> Beginning:
     record = {"checkpoint": config.start, "vocabulary": checkpoint.label_set.name, "training": came}
     if head == "new" or why_not:
         because = why_not or "as asked for"
-        return _new_classes(
-            config,
-            label_set,
+        return replace(
+            _new_classes(config, label_set),
             weights={name: tensor for name, tensor in weights.items() if not name.startswith(HEADS)},
             record={"began_from": {**record, "head": "new"}},
             notes=(f"from {config.start} without its heads: {because}; the new ones are random",),
@@ -80,7 +79,7 @@ def begin(config: RunConfig) -> Beginning:
     )
 
 
-def _new_classes(config: RunConfig, label_set: LabelSet, **begun: object) -> Beginning:
+def _new_classes(config: RunConfig, label_set: LabelSet) -> Beginning:
     classes = len(label_set.classes)
     return Beginning(
         text_embeddings=orthonormal_embeddings(
@@ -88,7 +87,6 @@ def _new_classes(config: RunConfig, label_set: LabelSet, **begun: object) -> Beg
         ),
         phrase_class=tuple(range(classes)),
         teacher="none: orthonormal stand-ins for text embeddings, learnt from labels",
-        **begun,  # type: ignore[arg-type]  # weights, record and notes
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -23,6 +22,8 @@ class TrainingClock:
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
+        self.total: dict[str, float] = {}
+        """Seconds by part in all laps."""
         self._part: str | None = None
         self._marks: list[tuple[str | None, Mark]] = []
 
@@ -40,12 +41,14 @@ class TrainingClock:
         """Seconds by part since the last lap, in the order in which they began; waits for a GPU."""
         if self._cuda:
             torch.cuda.synchronize()
-        seconds: Counter[str] = Counter()
+        seconds: dict[str, float] = {}
         for (part, start), (_, end) in pairwise(self._marks):
             if part is not None:
-                seconds[part] += _seconds(start, end)
+                seconds[part] = seconds.get(part, 0.0) + _seconds(start, end)
         self._marks.clear()
-        return dict(seconds)
+        for part, lap in seconds.items():
+            self.total[part] = self.total.get(part, 0.0) + lap
+        return seconds
 
     def _turn_to(self, part: str | None) -> None:
         mark: Mark = time.perf_counter()

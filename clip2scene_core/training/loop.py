@@ -101,7 +101,8 @@ def optimise(
     log = RunLog(folder, steps_done=done.step, tensorboard=tensorboard)
     started = saved = time.monotonic()
     step, skipped, whole = done.step, Counter(done.skipped), True
-    clock, seconds_of = task.clock, Counter(done.seconds_of)
+    clock = task.clock
+    clock.total.update(done.seconds_of)
 
     def peak_mb() -> int:
         return max(done.peak_memory_mb, peak_memory_mb(fabric.device))
@@ -111,7 +112,7 @@ def optimise(
             "steps": step,
             "frames_seen": step * settings.batch * settings.accumulate,
             "seconds": round(done.seconds + time.monotonic() - started),
-            "seconds_of": {part: round(seconds, 3) for part, seconds in seconds_of.items()},
+            "seconds_of": {part: round(seconds, 3) for part, seconds in clock.total.items()},
             "peak_memory_mb": peak_mb(),
             "skipped": dict(skipped),
         }
@@ -125,7 +126,7 @@ def optimise(
             config=to_dict(config),
             frames=task.frames,
             skipped=dict(skipped),
-            seconds_of=dict(seconds_of),
+            seconds_of=dict(clock.total),
             peak_memory_mb=peak_mb(),
             scaler=scaler.state_dict(),
         )
@@ -163,9 +164,8 @@ def optimise(
                         optimizer.zero_grad(set_to_none=True)
                         average.update_parameters(task.student)
                 step, whole = step + 1, True
-                values, seconds = _means(parts), clock.lap()
-                seconds_of.update(seconds)
-                log.write(step, values, seconds)
+                values = _means(parts)
+                log.write(step, values, clock.lap())
                 task.after_step(step, learnt)
                 report(step, values)
                 if time.monotonic() - saved > 60 * settings.checkpoint_minutes:

@@ -38,6 +38,10 @@ def test_a_part_inside_another_stops_it(wait):
         wait(4)
     assert list(clock.lap().items()) == [("losses", 3), ("teacher", 40), ("student", 20), ("data", 4)]
     assert clock.lap() == {}
+    with clock("data"):
+        wait(1)
+    assert clock.lap() == {"data": 1}
+    assert clock.total == {"losses": 3, "teacher": 40, "student": 20, "data": 5}
 
 
 def test_an_error_ends_its_part(wait):
