@@ -67,7 +67,7 @@ def peak_memory_mb(device: torch.device) -> int:
 
 
 def _seconds(start: Mark, end: Mark) -> float:
-    if isinstance(start, torch.cuda.Event):
-        return start.elapsed_time(end) / 1e3
-    assert isinstance(end, float)
-    return end - start
+    if isinstance(start, float) and isinstance(end, float):
+        return end - start
+    assert isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event)
+    return start.elapsed_time(end) / 1e3

@@ -56,3 +56,26 @@ def test_an_error_ends_its_part(wait):
 def test_memory_is_that_of_the_process():
     held = torch.zeros(50_000_000, dtype=torch.uint8)
     assert 50 < peak_memory_mb(held.device) < 100_000
+
+
+def test_a_gpu_is_timed_by_its_own_events_and_waited_for_once_a_lap(monkeypatch):
+    """Events of a stand-in, a second apart; a real one gives milliseconds too."""
+    recorded, waited = [], []
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            recorded.append(self)
+
+        def elapsed_time(self, end):
+            return 1e3 * (recorded.index(end) - recorded.index(self))
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(len(recorded)))
+    clock = TrainingClock(torch.device("cuda"))
+    with clock("losses"), clock("teacher"):
+        pass
+    assert clock.lap() == {"losses": 2, "teacher": 1}
+    assert waited == [4]
