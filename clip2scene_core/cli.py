@@ -36,6 +36,7 @@ from clip2scene_core.terminal import (
     print_notes,
     print_report,
     print_rows,
+    print_training,
     print_wrote,
     progress,
     stages,
@@ -332,23 +333,37 @@ def finetune(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="such as training.steps=100")
     ] = None,
+    start: Annotated[
+        str,
+        typer.Option("--from", metavar="FILE", help="a checkpoint to begin from, pre-trained or not"),
+    ] = "",
     options: With = None,
 ) -> None:
     """Trains a student on labelled scans."""
+    from clip2scene_core import checkpoint as checkpoints
+    from clip2scene_core.training.beginning import begin
     from clip2scene_core.training.finetune import finetune as train
 
-    run = configuration.load(RunConfig, config, settings or ())
+    chosen = [*(settings or ()), *([f"start={json.dumps(start)}"] if start else [])]
+    run = configuration.load(RunConfig, config, chosen)
+    if run.start:  # the student is that of the checkpoint where nothing else is said
+        default = RunConfig(student=checkpoints.load(run.start).student)
+        run = configuration.load(RunConfig, config, chosen, default=default)
+    beginning = begin(run)
     source = _open(kind, root, 0, options)
+    print_notes(beginning.notes)
     record = _record(len(source), run.training.device)
     with progress("training", run.training.steps) as report:
         path = train(
             run,
             source,
+            beginning,
             out,
             record=record,
             report=lambda step, losses: report(step, _in_words(losses)),
         )
         report(run.training.steps)  # a run that was finished before has nothing to report
+    print_training(checkpoints.load(path).training)
     print_wrote(str(path))
 
 
@@ -424,10 +439,47 @@ def pretrain(
             report=lambda step, losses: report(step, _in_words(losses)),
         )
         report(steps)
-    skipped: Any = checkpoints.load(path).training["skipped"]
-    if skipped:
-        console.print(f"skipped: {', '.join(f'{count:,} {what}' for what, count in skipped.items())}")
+    print_training(checkpoints.load(path).training)
     print_wrote(str(path))
+
+
+@app.command()
+def adapt(
+    kind: SourceKind,
+    root: Root,
+    out: Annotated[Path, typer.Argument(help="the .safetensors file to write")],
+    checkpoint: CheckpointOption = "",
+    frames: Annotated[
+        int | None,
+        typer.Option(min=0, help="scans, spread evenly over the recording; 0 for all; default: 50"),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="a setting, such as share=1")
+    ] = None,
+    options: With = None,
+) -> None:
+    """Fits a checkpoint to a recording without labels: new statistics in its normalisation layers."""
+    from clip2scene_core import checkpoint as checkpoints
+    from clip2scene_core.config import AdaptConfig
+    from clip2scene_core.training.adapt import adapt as run
+
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"{out}: expected a name that ends in .safetensors")
+    chosen = [*(settings or ()), *([] if frames is None else [f"frames={frames}"])]
+    config = configuration.load(AdaptConfig, None, chosen)
+    source = _open(kind, root, 0, _without_images(kind, root, options))
+    before = checkpoints.load(checkpoint)
+    record = {
+        "command": _command(),
+        "checkpoint": checkpoint or "shipped",
+        "recording": f"{kind} {root.resolve().name}",
+    }
+    with progress("adapting", min(config.frames or len(source), len(source))) as report:
+        adapted = run(before, source, config, record=record, progress=report)
+    print_notes([f"skipped {what}" for what in adapted.skipped])
+    checkpoints.save(adapted.checkpoint, out)
+    console.print(f"statistics of {adapted.scans} of {len(source)} scans, with a share of {config.share:g}")
+    print_wrote(str(out))
 
 
 @app.command()
@@ -697,6 +749,14 @@ def _with_sweeps(kind: str, root: Path, sweeps: int, options: list[str] | None) 
     return [*wanted, *(options or ())]
 
 
+def _without_images(kind: str, root: Path, options: list[str] | None) -> list[str]:
+    """No cameras, of recordings that can do without reading them."""
+    from clip2scene_core.data.open import known_options
+
+    known, unwanted = known_options(kind, root), {"cameras": "cameras=", "images": "images=0"}
+    return [*(option for name, option in unwanted.items() if name in known), *(options or ())]
+
+
 def _segmenter(checkpoint: str, settings: list[str] | None) -> Any:
     from clip2scene_core.inference import SemanticSegmenter
 
@@ -711,8 +771,11 @@ def _check_is_no_input(bag: Path, root: Path) -> None:
 
 def _record(scans: int, device: str) -> dict[str, object]:
     """Where a checkpoint comes from."""
-    command = " ".join(["clip2scene", *sys.argv[1:]])
-    return {"command": command, "scans": scans, "hardware": _hardware(device)}
+    return {"command": _command(), "scans": scans, "hardware": _hardware(device)}
+
+
+def _command() -> str:
+    return " ".join(["clip2scene", *sys.argv[1:]])
 
 
 def _in_words(losses: dict[str, float]) -> str:

@@ -138,6 +138,11 @@ class LoopConfig:
 class TrainingConfig(LoopConfig):
     """One run of learning from labels."""
 
+    head: Literal["auto", "text", "new"] = setting(
+        "auto",
+        "of a run from a checkpoint: text (its heads and embeddings of its words), new, or auto, which is "
+        "text where its words name all classes",
+    )
     lovasz: float = setting(1.0, "weight of the Lovasz-softmax loss beside cross-entropy", least=0.0)
     rare: float = setting(0.5, "exponent of the class weights 1/frequency; 0 weighs all points alike")
     augment: AugmentConfig = setting(AugmentConfig, "how a scan is varied")
@@ -204,10 +209,26 @@ class InferenceConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptConfig:
+    """How a checkpoint is adapted to a recording without labels."""
+
+    share: float = setting(
+        0.5,
+        "share of the recording in the statistics of the normalisation layers; the rest is what they were",
+        least=0.0,
+        most=1.0,
+    )
+    frames: int = setting(50, "scans, spread evenly over the recording; 0 for all", least=0)
+    device: str = setting("auto", "auto, cpu or cuda")
+    engine: str = setting("auto", "sparse-convolution engine: auto, spconv or torch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """What `clip2scene finetune` reads from a YAML file, and what it saves beside its results."""
 
     label_set: str = setting("street", "vocabulary: the name of a label set or a .yaml file")
+    start: str = setting("", "checkpoint whose weights the run begins with; empty for random ones")
     student: StudentConfig = setting(StudentConfig, "the 3D network")
     training: TrainingConfig = setting(TrainingConfig, "the run")
 
@@ -376,7 +397,7 @@ def from_dict(
             hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(sorted(known))}"
             raise ConfigError(f"unknown setting '{name}'{hint}")
         if isinstance(hints[key], type) and dataclasses.is_dataclass(hints[key]):
-            values[key] = from_dict(hints[key], value, where=name, default=_default(known[key]))
+            values[key] = from_dict(hints[key], value, where=name, default=_default(known[key], default))
             continue
         values[key] = _typed(hints[key], value, name)
         if isinstance(values[key], int | float):
@@ -385,7 +406,10 @@ def from_dict(
     return cls(**values) if default is None else dataclasses.replace(default, **values)
 
 
-def _default(group: dataclasses.Field) -> Any:
+def _default(group: dataclasses.Field, given: DataclassInstance | None) -> Any:
+    """That of a group of settings: as in a tree that is given, or in the class."""
+    if given is not None:
+        return getattr(given, group.name)
     return group.default if group.default_factory is dataclasses.MISSING else group.default_factory()
 
 
@@ -417,8 +441,13 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def load(cls: type[T], path: Path | str | None, overrides: Iterable[str] = ()) -> T:
-    """From a YAML file (None: all defaults) and `key.key=value` overrides, whose values are YAML too."""
+def load(
+    cls: type[T], path: Path | str | None, overrides: Iterable[str] = (), *, default: T | None = None
+) -> T:
+    """From a YAML file (None: all defaults) and `key.key=value` overrides, whose values are YAML too.
+
+    What neither has is as in `default`, or in the class.
+    """
     content: dict[str, Any] = {}
     if path is not None:
         try:
@@ -428,7 +457,7 @@ def load(cls: type[T], path: Path | str | None, overrides: Iterable[str] = ()) -
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise ConfigError(f"configuration {path} must be a mapping of settings, got {content!r}")
-    return from_dict(cls, parse_settings(overrides, onto=content))
+    return from_dict(cls, parse_settings(overrides, onto=content), default=default)
 
 
 def parse_settings(settings: Iterable[str], *, onto: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -40,6 +40,8 @@ LARGEST_POINT = 1 << 20
 
 INTENSITY_NAMES = ("intensity", "i", "intensities", "reflectivity", "reflectance", "remission", "signal")
 RING_NAMES = ("ring", "channel", "line", "laser_id", "beam", "row")
+RGB_NAMES = ("rgb", "rgba")
+CHANNEL_NAMES = (("r", "g", "b"), ("red", "green", "blue"))
 """Names that drivers give these columns, best first; compared in lower case."""
 
 
@@ -80,8 +82,9 @@ class DecodedCloud:
 def decode(message: PointCloud2, *, topic: str = "point cloud", timed: bool = True) -> DecodedCloud:
     """The points of a message, row for row; NaN points stay. Raises DataError as `structured` does.
 
-    Intensity, ring and, if `timed`, the time of each point are found by their usual names. Times that cannot
-    be understood (see point_times) are left out, with a note.
+    Intensity, ring, colour and, if `timed`, the time of each point are found by their usual names. Times that
+    cannot be understood (see point_times) are left out, with a note; so are the colours of a labelled cloud,
+    which are those of its classes.
     """
     layout = _layout_of(message, topic)
     points, stamp_ns, notes = _structured(message, layout.dtype, topic), stamp_ns_of(message), []
@@ -96,6 +99,7 @@ def decode(message: PointCloud2, *, topic: str = "point cloud", timed: bool = Tr
             xyz=_xyz(points, layout),
             intensity=_column(points, layout.intensity, np.float32),
             ring=_column(points, layout.ring, np.uint16),
+            rgb=_rgb(points, layout.rgb),
             time_offset_ns=offset_ns,
             stamp_ns=stamp_ns,
             frame_id=message.header.frame_id,
@@ -149,6 +153,8 @@ class _Layout:
     intensity: str | None
     ring: str | None
     time: str | None
+    rgb: tuple[str, ...]
+    """Field with all channels packed, or those of red, green and blue; none where points have no colours."""
 
 
 def _layout_of(message: PointCloud2, topic: str) -> _Layout:
@@ -181,6 +187,7 @@ def _layout(fields: tuple[Field, ...], point_step: int, big_endian: bool, topic:
         intensity=_first(scalars, INTENSITY_NAMES),
         ring=_first(scalars, RING_NAMES),
         time=time_field(scalars),
+        rgb=_colour_fields(dtype, scalars),
     )
 
 
@@ -247,6 +254,44 @@ def _column(points: np.ndarray, name: str | None, dtype: type) -> np.ndarray | N
     column: np.ndarray = points[name].astype(dtype, copy=False)
     column.flags.writeable = False
     return column
+
+
+def _colour_fields(dtype: np.dtype, scalars: Iterable[str]) -> tuple[str, ...]:
+    """Those of the colours of points, among fields with one value a point."""
+    scalars = list(scalars)
+    if {"label", "probability"} <= set(scalars):
+        return ()
+    packed = _first([name for name in scalars if dtype[name].itemsize == 4], RGB_NAMES)
+    if packed is not None:
+        return (packed,)
+    known = [name for name in scalars if dtype[name].kind == "f" or dtype[name] == np.uint8]
+    for names in CHANNEL_NAMES:
+        found = tuple(name for channel in names if (name := _first(known, (channel,))) is not None)
+        if len(found) == 3:
+            return found
+    return ()
+
+
+def _rgb(points: np.ndarray, names: tuple[str, ...]) -> np.ndarray | None:
+    """(N, 3) uint8: of packed colours, 0xAARRGGBB whatever the type, a view of `points`; None without names.
+
+    Channels that are no bytes are 0..1, or 0..255 where one of them is more than 1.
+    """
+    if not names:
+        return None
+    if len(names) == 1 and len(points):
+        field, offset = points.dtype.fields[names[0]][:2]  # type: ignore[index]  # it is structured
+        step = points.itemsize
+        raw: np.ndarray = np.ndarray((len(points), 4), np.uint8, points.view(np.uint8), offset, (step, 1))
+        rgb = raw[:, 1:] if field.str.startswith(">") else raw[:, 2::-1]
+    else:
+        rgb = np.column_stack([points[name] for name in names * (3 // len(names))])
+        if rgb.dtype != np.uint8:
+            rgb = np.nan_to_num(rgb, nan=0.0)
+            scale = 255.0 if rgb.max(initial=0) <= 1 else 1.0
+            rgb = np.rint(np.clip(rgb * scale, 0, 255)).astype(np.uint8)
+    rgb.flags.writeable = False
+    return rgb
 
 
 def append_columns(points: np.ndarray, **columns: np.ndarray) -> np.ndarray:
@@ -329,7 +374,7 @@ def pack_rgb(rgb: np.ndarray) -> np.ndarray:
 
 
 def points_of(scan: LidarScan) -> np.ndarray:
-    """(N,) structured points of a scan: x, y, z, intensity, ring and t (ns after the stamp) where known.
+    """(N,) structured points of a scan: x, y, z, intensity, ring, t (ns after the stamp) and rgb where known.
 
     Raises DataError where a time is farther from the stamp than the 2.1 s that int32 holds.
     """
@@ -344,6 +389,7 @@ def points_of(scan: LidarScan) -> np.ndarray:
         "intensity": (scan.intensity, "<f4"),
         "ring": (scan.ring, "<u2"),
         "t": (scan.time_offset_ns, "<i4"),
+        "rgb": (None if scan.rgb is None else pack_rgb(scan.rgb), "<f4"),
     }
     present = {name: column for name, column in columns.items() if column[0] is not None}
     dtype = [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), *((name, kind) for name, (_, kind) in present.items())]

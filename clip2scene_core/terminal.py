@@ -144,6 +144,19 @@ def stages(stage_ms: dict[str, float]) -> str:
     return f"{total:.0f} ms a scan: {parts}"
 
 
+def print_training(record: Mapping[str, Any]) -> None:
+    """Where the time of a training went, by its record in the checkpoint, and what it skipped."""
+    parts = dict(record["seconds_of"])
+    parts["pictures and files"] = max(record["seconds"] - sum(parts.values()), 0.0)
+    total = sum(parts.values()) or 1.0
+    console.print(
+        f"{record['frames_seen'] / total:.3g} frames/s, {record['peak_memory_mb']:,} MB at most; of the time "
+        + ", ".join(f"{part} {seconds / total:.0%}" for part, seconds in parts.items())
+    )
+    if skipped := record["skipped"]:
+        console.print(f"skipped: {', '.join(f'{count:,} {what}' for what, count in skipped.items())}")
+
+
 def print_notes(notes: Sequence[str]) -> None:
     """What a user should know of a recording, a line each."""
     for note in notes:

@@ -244,17 +244,28 @@ def test_every_configuration_is_known():
     assert [path.name for path in CONFIGURATIONS] == [
         "calibration.yaml",
         "finetune_town.yaml",
-        "pretrain_paper.yaml",
+        "pretrain_bag.yaml",
+        "pretrain_kitti_raw.yaml",
+        "pretrain_nuscenes.yaml",
+        "pretrain_scannet.yaml",
+        "pretrain_semantic_kitti.yaml",
         "pretrain_small.yaml",
+        "pretrain_t4.yaml",
         "segment.yaml",
     ]
 
 
-def test_the_configuration_of_the_paper_is_the_paper():
+def test_the_readme_names_the_configuration_of_each_recording():
+    named = re.findall(r"^\| .* \| `(\S+) .*--config config/(\w+).yaml`", README, re.MULTILINE)
+    assert {kind for kind, _ in named} == set(SOURCES)
+    assert all((ROOT / "config" / f"{name}.yaml").is_file() for _, name in named)
+
+
+def test_the_outdoor_configuration_is_the_paper():
     """Section 4 of CLIP2Scene: SPVCNN, ViT-B/16, three sweeps, tau 0.5, SGD, 20 epochs, batch 4."""
-    run = load(PretrainConfig, ROOT / "config" / "pretrain_paper.yaml")
+    run = load(PretrainConfig, ROOT / "config" / "pretrain_nuscenes.yaml")
     assert (run.label_set, run.student.architecture, run.student.voxel_m) == ("nuscenes", "spvcnn", 0.1)
-    assert (run.teacher.model, run.teacher.pretrained, run.teacher.mode) == ("ViT-B-16", "openai", "maskclip")
+    assert (run.teacher.model, run.teacher.pretrained, run.teacher.mode) == ("ViT-B-16", "", "maskclip")
     assert (run.pairing.sweeps, run.pairing.crop.height, run.pairing.crop.width) == (3, 224, 416)
     assert (run.objective.method, run.objective.tau) == ("clip2scene", 0.5)
     assert (run.objective.semantic_loss, run.objective.fusion) == ("infonce", "points_and_pixels")
@@ -262,12 +273,18 @@ def test_the_configuration_of_the_paper_is_the_paper():
     assert (switching.switch, switching.start_epoch, switching.probability) == ("point", 10, 0.5)
     assert (loop.optimizer, loop.learning_rate, loop.momentum, loop.dampening) == ("sgd", 0.1, 0.9, 0.1)
     assert (loop.weight_decay, loop.epochs, loop.batch, loop.warmup, loop.average) == (1e-4, 20, 4, 0, 0)
-    defaults = PretrainConfig()
-    assert (run.objective, run.pairing, run.student) == (
-        defaults.objective,
-        defaults.pairing,
-        defaults.student,
-    )
+
+
+def test_the_indoor_configuration_is_the_paper():
+    """MinkowskiNet14 on coloured voxels of 5 cm, 30 epochs, batch 8, frames of 640 x 480."""
+    run = load(PretrainConfig, ROOT / "config" / "pretrain_scannet.yaml")
+    student, loop = run.student, run.training
+    assert (run.label_set, student.architecture, student.variant) == ("scannet", "minkunet", "14A")
+    assert (student.voxel_m, student.colour, student.intensity) == (0.05, True, False)
+    assert (run.pairing.sweeps, run.pairing.occlusion, run.pairing.crop.tries) == (1, True, 0)
+    assert (run.pairing.crop.width, run.pairing.crop.height) == (640, 480)
+    assert (loop.optimizer, loop.learning_rate, loop.epochs, loop.batch) == ("sgd", 0.1, 30, 8)
+    assert run.objective == load(PretrainConfig, ROOT / "config" / "pretrain_nuscenes.yaml").objective
 
 
 def test_the_small_configuration_is_for_a_processor():

@@ -1,17 +1,18 @@
-"""Normalisation of features: running statistics of training, or statistics of the scan at hand.
+"""Normalisation of features: running statistics of training or of a recording, or those of the scan at hand.
 
 Shapes: R rows (voxels or points) of a batch of scans, C channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clip2scene_core.errors import ConfigError
+from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.sparse import ScanRows
 
 
@@ -81,6 +82,67 @@ def use_scan_statistics(module: nn.Module, share: float) -> None:
     for part in module.modules():
         if isinstance(part, BatchNorm):
             part.scan_share = share
+
+
+class PooledStatistics:
+    """Mean and variance of the rows of any number of batches as if they were one, in float64."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.mean = torch.zeros(())
+        self._squares = torch.zeros(())
+
+    def add(self, features: Tensor) -> None:
+        """Another batch (R, C)."""
+        rows = features.detach().double()
+        if not len(rows):
+            return
+        mean = rows.mean(dim=0)
+        squares = (rows - mean).square_().sum(dim=0)
+        if self.rows:
+            total, apart = self.rows + len(rows), mean - self.mean
+            squares = self._squares + squares + apart.square() * (self.rows * len(rows) / total)
+            mean = self.mean + apart * (len(rows) / total)
+        self.rows, self.mean, self._squares = self.rows + len(rows), mean, squares
+
+    @property
+    def variance(self) -> Tensor:
+        """(C,) unbiased, as PyTorch keeps running ones."""
+        return self._squares / max(self.rows - 1, 1)
+
+
+@contextmanager
+def recalibration(module: nn.Module, share: float) -> Iterator[None]:
+    """From the scans that `module`, in evaluation mode, is given inside come new running statistics.
+
+    What comes to each batch norm is pooled over all scans; every row counts alike. At the end `share` (0..1)
+    of the running statistics are the pooled ones, the rest is as it was. Until then each scan has that share
+    of its own statistics, so that a layer is told of what it will see when the layers before it are done too.
+    An exception leaves all as it was. Raises ConfigError where there are no running statistics, DataError
+    where no scan was given.
+    """
+    if not 0.0 <= share <= 1.0:
+        raise ConfigError(f"the share of the recording must lie in 0..1, got {share}")
+    pools = {part: PooledStatistics() for part in module.modules() if isinstance(part, BatchNorm)}
+    if not pools:
+        raise ConfigError("the network has no running statistics to adapt: it has no batch norm")
+    shares = {norm: norm.scan_share for norm in pools}
+    hooks = [norm.register_forward_pre_hook(lambda norm, given: pools[norm].add(given[0])) for norm in pools]
+    use_scan_statistics(module, share)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for norm, before in shares.items():
+            norm.scan_share = before
+    if not all(pool.rows for pool in pools.values()):
+        raise DataError("no scan has a point to take statistics of")
+    for norm, pool in pools.items():
+        assert norm.running_mean is not None and norm.running_var is not None
+        norm.running_mean.lerp_(pool.mean.to(norm.running_mean), share)
+        norm.running_var.lerp_(pool.variance.to(norm.running_var), share)
 
 
 def map_scans(features: Tensor, rows: ScanRows, function: Callable[[Tensor], Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from clip2scene_core.build import build_student, orthonormal_embeddings
+from clip2scene_core.build import build_student
 from clip2scene_core.checkpoint import Checkpoint, save
 from clip2scene_core.clip.similarity import classify
 from clip2scene_core.config import RunConfig, to_dict
@@ -18,6 +18,8 @@ from clip2scene_core.labels import LabelSet
 from clip2scene_core.losses import cross_entropy, lovasz_softmax
 from clip2scene_core.sparse import SparseVoxels, VoxelGrid, VoxelPoints
 from clip2scene_core.student import MinkUNet
+from clip2scene_core.training.beginning import Beginning
+from clip2scene_core.training.clock import TrainingClock
 from clip2scene_core.training.loop import Losses, Record, Report, Task, optimise, seeded_fabric
 from clip2scene_core.training.samples import TrainingSamples, class_weights, collate_samples, load_batches
 
@@ -26,22 +28,30 @@ Batch = tuple[SparseVoxels, Tensor]
 
 
 def finetune(
-    config: RunConfig, source: FrameSource, folder: Path, *, record: dict[str, object], report: Report
+    config: RunConfig,
+    source: FrameSource,
+    beginning: Beginning,
+    folder: Path,
+    *,
+    record: dict[str, object],
+    report: Report,
 ) -> Path:
     """Trains in `folder` (resuming what is there) and returns the path of the checkpoint; see `optimise`.
 
-    `record` goes into the checkpoint beside configuration, time and steps.
+    beginning: that of `config`, see `begin`. record: goes into the checkpoint beside that of the beginning,
+    configuration, time and steps.
     """
     settings, label_set = config.training, LabelSet.named(config.label_set)
     fabric = seeded_fabric(settings)
     device, classes = fabric.device, len(label_set.classes)
-    text = orthonormal_embeddings(classes, config.student.embedding_dim, seed=settings.seed).to(device)
-    phrase_class = torch.arange(classes, device=device)
+    text = beginning.text_embeddings.to(device)
+    phrase_class = torch.tensor(beginning.phrase_class, device=device)
     student = build_student(config.student, engine=settings.engine)
+    student.load_state_dict(beginning.weights, strict=False)
     samples = TrainingSamples(
         source, label_set, config.student, settings.augment, settings.seed, per_point=student.per_point
     )
-    weight = class_weights(source, label_set, settings.rare).to(device)
+    weight, clock = class_weights(source, label_set, settings.rare).to(device), TrainingClock(device)
 
     def batches(steps_done: int) -> Iterable[Batch]:
         return load_batches(samples, collate_samples, settings, steps_done=steps_done)
@@ -49,8 +59,10 @@ def finetune(
     def losses(
         learner: nn.Module, average: AveragedModel, batch: Batch, step: int
     ) -> tuple[Losses, dict[str, int]]:
-        voxels, target = batch[0].to(device), batch[1].to(device)
-        semantic = learner(voxels.features, voxels.grid, voxels.points)
+        with clock("data"):
+            voxels, target = batch[0].to(device), batch[1].to(device)
+        with clock("student"):
+            semantic = learner(voxels.features, voxels.grid, voxels.points)
         scores = classify(semantic, text, phrase_class, classes) / config.student.temperature
         return {
             "cross_entropy": cross_entropy(scores, target, weight),
@@ -62,9 +74,9 @@ def finetune(
             student=config.student,
             label_set=label_set,
             text_embeddings=text,
-            phrase_class=tuple(range(classes)),
-            teacher="none: orthonormal stand-ins for text embeddings, learnt from labels",
-            training={**record, "config": to_dict(config), **done},
+            phrase_class=beginning.phrase_class,
+            teacher=beginning.teacher,
+            training={**record, **beginning.record, "config": to_dict(config), **done},
             weights=average.module.state_dict(),
         )
 
@@ -76,6 +88,7 @@ def finetune(
         batches=batches,
         losses=losses,
         weights={"cross_entropy": 1.0, "lovasz": settings.lovasz},
+        clock=clock,
         checkpoint=checkpoint,
         after_step=lambda step, learnt: None,
         save=save,

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -20,6 +19,7 @@ from clip2scene_core.build import choose_device
 from clip2scene_core.config import AnyRunConfig, LoopConfig, to_dict
 from clip2scene_core.errors import ConfigError, MissingExtraError
 from clip2scene_core.losses import weighted_sum
+from clip2scene_core.training.clock import TrainingClock, peak_memory_mb
 from clip2scene_core.training.interruption import interruptions_deferred
 from clip2scene_core.training.run_log import RunLog
 from clip2scene_core.training.schedule import learning_rate, moving_average, step_seed
@@ -60,6 +60,8 @@ class Task(Generic[Batch, Learnt]):
     none where there is nothing to learn from, and to how often what was skipped, by what it is."""
     weights: Mapping[str, float]
     """Of each loss in their sum."""
+    clock: TrainingClock
+    """Tells the parts of `losses` apart; what is none of its parts counts as `losses`."""
     checkpoint: Callable[[AveragedModel, Record], Learnt]
     """From the average of the student and a record of what was done to what the file holds that is kept."""
     after_step: Callable[[int, Callable[[], Learnt]], None]
@@ -102,10 +104,22 @@ def optimise(
     log = RunLog(folder, steps_done=done.step, tensorboard=tensorboard)
     started = saved = time.monotonic()
     step, skipped, whole = done.step, Counter(done.skipped), True
+    clock = task.clock
+    clock.total.update(done.seconds_of)
+
+    def peak_mb() -> int:
+        return max(done.peak_memory_mb, peak_memory_mb(fabric.device))
 
     def learnt() -> Learnt:
-        seconds = round(done.seconds + time.monotonic() - started)
-        return task.checkpoint(average, {"steps": step, "seconds": seconds, "skipped": dict(skipped)})
+        record = {
+            "steps": step,
+            "frames_seen": step * settings.batch * settings.accumulate,
+            "seconds": round(done.seconds + time.monotonic() - started),
+            "seconds_of": {part: round(seconds, 3) for part, seconds in clock.total.items()},
+            "peak_memory_mb": peak_mb(),
+            "skipped": dict(skipped),
+        }
+        return task.checkpoint(average, record)
 
     def keep() -> None:
         """The state to go on from, and a checkpoint of what has been learnt so far."""
@@ -115,6 +129,8 @@ def optimise(
             config=to_dict(config),
             frames=task.frames,
             skipped=dict(skipped),
+            seconds_of=dict(clock.total),
+            peak_memory_mb=peak_mb(),
             scaler=scaler.state_dict(),
         )
         save_state(folder, state, task.trained, average, optimizer)
@@ -130,24 +146,29 @@ def optimise(
                     group["lr"] = learning_rate(settings, step)
                 torch.manual_seed(step_seed(settings, step))
                 parts = []
-                for batch in islice(batches, settings.accumulate):
-                    losses, lacking = task.losses(learner, average, batch, step)
+                for _ in range(settings.accumulate):
+                    with clock("data"):
+                        batch = next(batches)
+                    with clock("losses"):
+                        losses, lacking = task.losses(learner, average, batch, step)
                     skipped.update(lacking)
                     if losses:
-                        fabric.backward(weighted_sum(losses, task.weights) / settings.accumulate)
-                        parts.append({name: float(loss.detach()) for name, loss in losses.items()})
+                        with clock("backward"):
+                            fabric.backward(weighted_sum(losses, task.weights) / settings.accumulate)
+                            parts.append({name: float(loss.detach()) for name, loss in losses.items()})
                 if parts:
-                    norm = fabric.clip_gradients(
-                        learner, optimizer, max_norm=settings.clip, error_if_nonfinite=False
-                    )
-                    if not (scaler.state_dict() or torch.as_tensor(norm).isfinite()):
-                        raise _diverged(step, parts)
-                    optimizer.step()
-                    optimizer.zero_grad(set_to_none=True)
-                    average.update_parameters(task.student)
+                    with clock("update"):
+                        norm = fabric.clip_gradients(
+                            learner, optimizer, max_norm=settings.clip, error_if_nonfinite=False
+                        )
+                        if not (scaler.state_dict() or torch.as_tensor(norm).isfinite()):
+                            raise _diverged(step, parts)
+                        optimizer.step()
+                        optimizer.zero_grad(set_to_none=True)
+                        average.update_parameters(task.student)
                 step, whole = step + 1, True
                 values = _means(parts)
-                log.write(step, values)
+                log.write(step, values, clock.lap())
                 task.after_step(step, learnt)
                 report(step, values)
                 if time.monotonic() - saved > 60 * settings.checkpoint_minutes:

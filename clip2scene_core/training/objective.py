@@ -31,6 +31,7 @@ from clip2scene_core.losses import (
 )
 from clip2scene_core.sparse import SparseVoxels, VoxelGrid, VoxelPoints
 from clip2scene_core.student import MinkUNet
+from clip2scene_core.training.clock import TrainingClock
 from clip2scene_core.training.pretraining_batch import PretrainingBatch, sample_teacher
 from clip2scene_core.training.regions import ImageRegions
 
@@ -74,6 +75,8 @@ class Objective:
     """What the teacher has seen before; None asks the teacher."""
     per_point: bool
     """That of the student."""
+    clock: TrainingClock
+    """Told when the teacher and the student work."""
 
     @property
     def text(self) -> TextEmbeddings:
@@ -104,7 +107,8 @@ class Objective:
 
         average: that of the student. regions: superpixels of the images, where the method is slidr.
         """
-        patches = self.ask_teacher(batch)
+        with self.clock("teacher"):
+            patches = self.ask_teacher(batch)
         x, pixel_label = self.pixel_text(patches, batch)
         count = torch.bincount(self.text.phrase_class[pixel_label], minlength=self.text.num_classes)
         if self.config.method == "ppkt":
@@ -125,7 +129,8 @@ class Objective:
         """L_S + L_SSR in their terms."""
         config, text, pairs, voxels = self.config, self.text, batch.pairs, batch.voxels
         row = self._rows(batch, epoch)
-        semantic, temporal, _ = learner(voxels.features, voxels.grid, voxels.points, row)
+        with self.clock("student"):
+            semantic, temporal, _ = learner(voxels.features, voxels.grid, voxels.points, row)
         terms = clip2scene_terms(
             semantic=semantic,
             label=self._pseudo_labels(semantic.detach(), row, average, batch, pixel_label, epoch),
@@ -215,7 +220,8 @@ class Objective:
         if per is None:
             return label
         if switching.predictor == "average":
-            semantic = _answers(average, batch.voxels, row)
+            with self.clock("student"):
+                semantic = _answers(average, batch.voxels, row)
         predicted, unpaired = self._nearest_phrase(semantic).tensor_split([len(pairs)])
         switched = switched_labels(label, predicted, probability=switching.probability, per=per)
         return torch.cat([switched, unpaired])
@@ -239,7 +245,8 @@ class Objective:
         pairs, voxels = batch.pairs, batch.voxels
         drawn = torch.randperm(len(pairs), device=x.device)[: self.config.contrast_pairs]
         row = pairs.row[drawn]
-        _, points, pixels = learner(voxels.features, voxels.grid, voxels.points, row, x[drawn])
+        with self.clock("student"):
+            _, points, pixels = learner(voxels.features, voxels.grid, voxels.points, row, x[drawn])
         return ppkt(points, pixels, tau=self.config.contrast_tau)
 
     def _slidr(
@@ -251,7 +258,8 @@ class Objective:
     ) -> Tensor:
         pairs, voxels = batch.pairs, batch.voxels
         x, pixel_region = _region_pixels(patches, regions)
-        _, points, pixels = learner(voxels.features, voxels.grid, voxels.points, pairs.row, x)
+        with self.clock("student"):
+            _, points, pixels = learner(voxels.features, voxels.grid, voxels.points, pairs.row, x)
         height, width = regions.region.shape[1:]
         column, row = pairs.pixel.round().long().unbind(dim=1)
         return slidr(

@@ -27,6 +27,7 @@ from clip2scene_core.inference import SemanticSegmenter
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.locking import only_writer
 from clip2scene_core.progress import Progress, silent
+from clip2scene_core.training.clock import TrainingClock
 from clip2scene_core.training.loop import Losses, Record, Report, Task, optimise, seeded_fabric
 from clip2scene_core.training.objective import Objective, PretrainingLearner
 from clip2scene_core.training.pretraining_batch import PretrainingBatch
@@ -70,6 +71,7 @@ def pretrain(
         teacher=replace(teacher, text=teacher.text.to(fabric.device)),
         cache=_opened_cache(config, teacher, len(source)),
         per_point=student.per_point,
+        clock=TrainingClock(fabric.device),
     )
     samples = PretrainingSamples(
         source,
@@ -99,7 +101,8 @@ def pretrain(
         skipped = _skipped(batch)
         if not len(batch.pairs):
             return {}, skipped
-        batch, regions = batch.to(fabric.device), regions and regions.to(fabric.device)
+        with objective.clock("data"):
+            batch, regions = batch.to(fabric.device), regions and regions.to(fabric.device)
         epoch = epochs(settings, step, len(source))
         losses, pixels_of_class = objective.losses(learner, average, batch, regions, epoch=epoch)
         absent = [name for name, n in zip(vocabulary.names, pixels_of_class.tolist(), strict=True) if not n]
@@ -140,6 +143,7 @@ def pretrain(
         batches=batches,
         losses=losses,
         weights=objective.weights,
+        clock=objective.clock,
         checkpoint=checkpoint,
         after_step=after_step,
         save=save,

@@ -28,7 +28,11 @@ from clip2scene_core.voxels import Voxels, occupied
 
 NOTHING = Frame(
     scan=LidarScan(
-        xyz=np.empty((0, 3), np.float32), intensity=np.empty(0, np.float32), stamp_ns=0, frame_id=""
+        xyz=np.empty((0, 3), np.float32),
+        intensity=np.empty(0, np.float32),
+        rgb=np.empty((0, 3), np.uint8),
+        stamp_ns=0,
+        frame_id="",
     ),
     world_from_lidar=SE3.identity(),
 )

@@ -31,12 +31,13 @@ class RunLog:
             with whole_file(self._path) as temporary:
                 temporary.write_text(kept)
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """The values by name after `step` steps."""
+    def write(self, step: int, values: Mapping[str, float], seconds: Mapping[str, float]) -> None:
+        """The values by name after `step` steps, and the seconds that the parts of the last one took."""
+        rounded = {part: round(value, 4) for part, value in seconds.items()}
         with self._path.open("a") as log:
-            log.write(json.dumps({"step": step, **values}) + "\n")
+            log.write(json.dumps({"step": step, **values, "seconds": rounded}) + "\n")
         if self._board is not None:
-            for name, value in values.items():
+            for name, value in {**values, **{f"seconds/{part}": s for part, s in seconds.items()}}.items():
                 self._board.add_scalar(name, value, step)
 
     def close(self) -> None:

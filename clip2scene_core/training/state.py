@@ -33,6 +33,10 @@ class RunState:
     """How many the recording has; 0 where the state is from before that was kept."""
     skipped: Mapping[str, int] = field(default_factory=dict)
     """How often something was left out, by what it was."""
+    seconds_of: Mapping[str, float] = field(default_factory=dict)
+    """How long the parts of a step took, over all sessions; see TrainingClock."""
+    peak_memory_mb: int = 0
+    """The most of all sessions."""
     scaler: Mapping[str, Any] = field(default_factory=dict)
     """That of the gradients in 16-bit precision; empty where there is none."""
 

@@ -31,6 +31,7 @@ from clip2scene_core.config import StreetClipConfig, TinyClipConfig, to_dict
 from clip2scene_core.losses import caption_contrast
 from clip2scene_core.training.caption_samples import Crop, CropSamples, read_all_views
 from clip2scene_core.training.captions import caption_words, class_shares, random_boxes
+from clip2scene_core.training.clock import TrainingClock
 from clip2scene_core.training.loop import Losses, Record, Report, Task, optimise, seeded_fabric
 from clip2scene_core.training.samples import load_batches
 from clip2scene_core.training.schedule import step_seed
@@ -118,6 +119,7 @@ def train_street_clip(
         batches=batches,
         losses=losses,
         weights={"boxes": 1.0, "images": config.image_weight},
+        clock=TrainingClock(fabric.device),
         checkpoint=trained,
         after_step=lambda step, learnt: None,
         save=save,

@@ -430,8 +430,12 @@ class TestSimulate:
         assert len(open_source("rosbag", tmp_path / "bag")) == 1
 
     def test_options_that_do_not_fit_together(self, tmp_path):
-        assert "--lidar is for --as bag or nuscenes, got --as sweeps" in error_of("simulate", tmp_path, "--lidar", "VLP-16")
-        assert "--sweeps is for --as sweeps, got --as bag" in error_of("simulate", tmp_path, "--as", "bag", "--sweeps", 2)
+        assert "--lidar is for --as bag or nuscenes, got --as sweeps" in error_of(
+            "simulate", tmp_path, "--lidar", "VLP-16"
+        )
+        assert "--sweeps is for --as sweeps, got --as bag" in error_of(
+            "simulate", tmp_path, "--as", "bag", "--sweeps", 2
+        )
         assert "size must read WIDTHxHEIGHT" in error_of("simulate", tmp_path, "--as", "bag", "--size", "8")
         assert "lens equidistant has no place in it" in error_of(
             "simulate", tmp_path, "--as", "nuscenes", "--lens", "equidistant"
@@ -490,6 +494,20 @@ class TestFinetune:
         other = error_of(*arguments, "--set", "training.seed=5")
         assert "holds a run with another configuration" in other
 
+    def test_a_run_from_a_checkpoint_has_its_student(self, kitti, student, tmp_path):
+        """Nothing is said of the student: it is that of the checkpoint, here with voxels of another size."""
+        out, start = tmp_path / "run", ("--from", student, "--set=student.voxel_m=0.4", *TINY_RUN[4:])
+        text = run("finetune", "semantic-kitti", kitti, out, *start).stdout
+        assert f"note: from {student} with its heads and the embeddings of its words" in " ".join(
+            text.split()
+        )
+        began, made = checkpoints.load(student), checkpoints.load(out / "student.safetensors")
+        assert (made.student.width, made.student.embedding_dim) == (0.05, began.student.embedding_dim)
+        assert made.student.voxel_m == 0.4
+        assert load(RunConfig, out / "config.yaml").start == str(student)
+        error = error_of("finetune", "semantic-kitti", kitti, out, *start, "--set=student.variant=18")
+        assert error == f"error: student.variant expected 14, that of {student}, got 18"
+
     def steps(self, folder: Path) -> list[int]:
         return [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
 
@@ -503,6 +521,42 @@ class TestFinetune:
     def test_an_unknown_setting_has_a_suggestion(self, kitti, tmp_path):
         error = error_of(*self.finetune(kitti, tmp_path / "run"), "--set", "training.step=3")
         assert error == "error: unknown setting 'training.step'; did you mean 'steps'?"
+        assert names(tmp_path) == []
+
+
+class TestAdapt:
+    def test_writes_a_checkpoint_that_knows_the_recording(self, bag, student, tmp_path, monkeypatch):
+        out = tmp_path / "new" / "adapted.safetensors"
+        arguments = ("adapt", "rosbag", bag, out, "--checkpoint", student, "--frames", 2, "--set=share=0.75")
+        monkeypatch.setattr(sys, "argv", ["/bin/clip2scene", *map(str, arguments)])
+        text = run(*arguments).stdout
+        assert "2/2" in text and "statistics of 2 of 3 scans, with a share of 0.75" in text
+        assert f"wrote {out}\n" in text and names(out.parent) == ["adapted.safetensors"]
+        (entry,) = checkpoints.load(out).training["adapted"]
+        assert entry == {
+            "command": " ".join(["clip2scene", *map(str, arguments)]),
+            "checkpoint": str(student),
+            "recording": "rosbag drive",
+            "scans": 2,
+            "skipped": 0,
+            "share": 0.75,
+        }
+        run("evaluate", "rosbag", bag, "--checkpoint", out)
+
+    def test_what_cannot_be_adapted(self, bag, student, tmp_path):
+        arguments = ("adapt", "rosbag", bag, tmp_path / "out", "--checkpoint", student)
+        assert "out: expected a name that ends in .safetensors" in error_of(*arguments)
+        arguments = ("adapt", "rosbag", bag, tmp_path / "out.safetensors", "--checkpoint", student)
+        assert "'share' must be between 0.0 and 1.0, got 2" in error_of(*arguments, "--set=share=2")
+        assert names(tmp_path) == []
+
+    def test_an_interruption_leaves_nothing(self, bag, student, tmp_path, monkeypatch):
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(type(open_source("rosbag", bag)), "__getitem__", interrupted)
+        out = tmp_path / "out.safetensors"
+        assert error_of("adapt", "rosbag", bag, out, "--checkpoint", student, code=130) == "interrupted"
         assert names(tmp_path) == []
 
 

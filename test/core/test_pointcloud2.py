@@ -273,8 +273,9 @@ def test_nan_rows_stay():
 
 def test_empty_clouds_have_no_rows():
     assert len(structured(message(xyz_fields(), [], width=0))) == 0
-    scan = scan_from(message(xyz_fields(("intensity", FLOAT32), ("time", FLOAT32)), [], width=0))
-    assert scan.xyz.shape == (0, 3)
+    fields = xyz_fields(("intensity", FLOAT32), ("time", FLOAT32), ("rgb", FLOAT32))
+    scan = scan_from(message(fields, [], width=0))
+    assert scan.xyz.shape == scan.rgb.shape == (0, 3)
     assert scan.time_offset_ns.shape == (0,)
     assert append_columns(
         structured(message(xyz_fields(), [], width=0)), label=np.zeros(0, np.uint8)
@@ -302,11 +303,54 @@ def test_intensity_proper_comes_before_reflectivity():
     assert scan.intensity.tolist() == [2.5]
 
 
+@pytest.mark.parametrize("bigendian", [False, True], ids=["little", "big"])
+@pytest.mark.parametrize(("name", "datatype"), [("rgb", FLOAT32), ("rgba", UINT32), ("RGB", 5)])
+def test_packed_colours_are_the_bits_of_pcl(name, datatype, bigendian):
+    """0xAARRGGBB, as PointXYZRGB and PointXYZRGBA have it; an alpha of 255 makes a NaN of a float."""
+    packed = [0xFF010203, 0x00FF8000, 0x7FC00000]
+    kind = FORMATS[datatype]
+    rows = [(0, 0, 0, struct.unpack(f"<{kind}", struct.pack("<I", bits))[0]) for bits in packed]
+    fields = xyz_fields((name, datatype))
+    rgb = scan_from(message(fields, rows, point_step=32, bigendian=bigendian)).rgb
+    assert rgb.dtype == np.uint8 and not rgb.flags.writeable
+    assert rgb.tolist() == [[1, 2, 3], [255, 128, 0], [0xC0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("names", "datatype", "rows", "expected"),
+    [
+        ("rgb", UINT8, [(1, 2, 3), (255, 0, 9)], [[1, 2, 3], [255, 0, 9]]),
+        (("red", "green", "blue"), UINT8, [(1, 2, 3)], [[1, 2, 3]]),
+        ("bgr", UINT8, [(3, 2, 1)], [[1, 2, 3]]),
+        ("RGB", FLOAT32, [(0, 0.5, 1), (math.nan, 0.1, -1)], [[0, 128, 255], [0, 26, 0]]),
+        ("rgb", FLOAT64, [(0, 127.6, 300), (1, 1, 1)], [[0, 128, 255], [1, 1, 1]]),
+    ],
+)
+def test_colours_by_channel(names, datatype, rows, expected):
+    fields = xyz_fields(*((name, datatype) for name in names))
+    assert scan_from(message(fields, [(0, 0, 0, *row) for row in rows])).rgb.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [("label", UINT8), ("probability", FLOAT32), ("rgb", FLOAT32)],
+        [("rgb", UINT8)],
+        [("r", UINT8), ("g", UINT8)],
+        [("r", UINT16), ("g", UINT16), ("b", UINT16)],
+    ],
+    ids=["of classes", "one byte", "no blue", "two bytes"],
+)
+def test_what_is_no_colour_of_a_point(more):
+    assert scan_from(message(xyz_fields(*more), [(0, 0, 0, *(1 for _ in more))])).rgb is None
+
+
 def test_columns_that_are_absent_are_none():
     scan = scan_from(message(xyz_fields(), [(0, 0, 0)]))
     assert scan.intensity is None
     assert scan.ring is None
     assert scan.time_offset_ns is None
+    assert scan.rgb is None
 
 
 def test_count_zero_of_old_drivers_means_one():
@@ -363,8 +407,8 @@ def test_rgb_is_packed_as_pcl_does():
 
 def test_points_of_a_scan_decode_to_the_same_scan():
     cloud = message(
-        xyz_fields(("intensity", FLOAT32), ("ring", UINT16), ("t", 5)),
-        [(1.5, 2.5, 3.5, 0.5, 7, -1000), (math.nan, 1, 2, 9, 8, 100_000_000)],
+        xyz_fields(("intensity", FLOAT32), ("ring", UINT16), ("t", 5), ("rgb", FLOAT32)),
+        [(1.5, 2.5, 3.5, 0.5, 7, -1000, 1e-40), (math.nan, 1, 2, 9, 8, 100_000_000, 2.3e-38)],
     )
     points = pointcloud2.points_of(scan_from(cloud))
     assert points.tobytes() == bytes(cloud.data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,27 @@ def test_a_cloud_comes_back_with_labels_rows_and_header(bench) -> None:
     made.robot.wait(lambda: made.robot.latencies_ms, "a latency")
     assert 0 < made.robot.latencies_ms[0] < 15_000
     assert made.segmenter.frames[0].scan.stamp_ns == 123_456_000_000
+
+
+def test_the_network_sees_the_colours_of_points_and_the_answer_those_of_classes(bench) -> None:
+    """Colours packed by struct, as PCL and the drivers of RGB-D cameras do it."""
+    made = bench()
+    fields = [
+        PointField(name=name, offset=offset, datatype=PointField.FLOAT32, count=1)
+        for name, offset in (("x", 0), ("y", 4), ("z", 8), ("rgb", 16))
+    ]
+    sent = changed(
+        cloud(),
+        fields=fields,
+        point_step=20,
+        row_step=40,
+        data=array.array("B", struct.pack("<3f4xI3f4xI", 5, 0, -1, 0x00010203, 5, 0, 1, 0x00FF8000)),
+    )
+    answer = made.label(sent)
+    assert made.segmenter.frames[0].scan.rgb.tolist() == [[1, 2, 3], [255, 128, 0]]
+    assert answer.dtype.names == ("x", "y", "z", "label", "probability", "rgb")
+    road = LabelSet.named("street").classes[0].colour
+    assert struct.pack("<f", answer["rgb"][0])[2::-1] == bytes(road)
 
 
 def test_names_and_legend_are_latched(bench) -> None:

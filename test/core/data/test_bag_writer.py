@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -411,6 +412,26 @@ def test_scans_without_points_or_columns(tmp_path):
     source = RosbagSource(tmp_path / "bag")
     assert [len(frame.scan.xyz) for frame in source] == [0, 5]
     assert source[1].scan.intensity is None
+
+
+def test_colours_of_points_survive_and_those_of_classes_are_not_taken_for_them(tmp_path):
+    class Coloured(Recording):
+        def __getitem__(self, index):
+            frame = super().__getitem__(index)
+            rgb = np.random.default_rng(index).integers(0, 256, frame.scan.xyz.shape, dtype=np.uint8)
+            return replace(frame, scan=replace(frame.scan, rgb=rgb))
+
+    street = LabelSet.named("street")
+    for recording in (Coloured(2), Coloured(2, street), Coloured(2, street, probability=True)):
+        write_bag(recording, tmp_path / "bag", overwrite=True)
+        read = RosbagSource(tmp_path / "bag", deskew=False)[1]
+        assert_same(recording[1], read, image_tolerance=60)
+        if recording[1].labels is not None and recording[1].labels.probability is not None:
+            assert read.scan.rgb is None
+        else:
+            np.testing.assert_array_equal(read.scan.rgb, recording[1].scan.rgb)
+    (cloud, *_) = (m for topic, m in messages(tmp_path / "bag") if topic == "/lidar/points")
+    assert [field.name for field in cloud.fields].count("rgb") == 1
 
 
 def test_semantic_kitti_round_trip(tmp_path, semantic_kitti):

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from clip2scene_core import checkpoint as checkpoints
-from clip2scene_core.build import build_student
+from clip2scene_core.build import build_student, restore_student
 from clip2scene_core.config import (
     AugmentConfig,
     InferenceConfig,
@@ -30,9 +30,11 @@ from clip2scene_core.inference import SemanticSegmenter
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.training import finetune as module
 from clip2scene_core.training import loop
+from clip2scene_core.training.beginning import begin
 from clip2scene_core.training.finetune import finetune
 from clip2scene_core.training.loop import CHECKPOINT_FILE, CONFIG_FILE
 from clip2scene_core.training.run_log import LOG_FILE
+from clip2scene_core.training.samples import TrainingSamples, collate_samples
 from clip2scene_core.training.state import STATE_FILE
 
 pytest.importorskip("lightning", reason="lightning is not installed: pip install 'clip2scene_ros[train]'")
@@ -44,7 +46,7 @@ OF_POINTS = replace(RUN, student=replace(STUDENT, architecture="spvcnn"))
 
 
 def train(source, folder, run=RUN, report=lambda step, losses: None):
-    return finetune(run, source, folder, record={"command": "a test"}, report=report)
+    return finetune(run, source, begin(run), folder, record={"command": "a test"}, report=report)
 
 
 def interrupt_after(step):
@@ -56,7 +58,9 @@ def interrupt_after(step):
 
 
 def losses(folder):
-    return [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
+    """Steps and losses; how long they took is never the same."""
+    lines = [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
 @pytest.mark.parametrize("run", [RUN, OF_POINTS], ids=["minkunet", "spvcnn"])
@@ -217,6 +221,119 @@ def test_a_student_learns_a_street_by_heart(architecture, streets, tmp_path):
     truth = LabelSet.named("street").from_set(source.label_set, frame.labels.class_id)
     known = (truth > 0) & (predicted > 0)
     assert (predicted == truth)[known].mean() > 0.9
+
+
+@pytest.fixture
+def pretrained(tiny_checkpoint, tmp_path):
+    """Saves the random student with other fields as a checkpoint of the vocabulary `street`, and names it."""
+
+    def save(**other):
+        checkpoints.save(replace(tiny_checkpoint, **other), tmp_path / "pretrained.safetensors")
+        return str(tmp_path / "pretrained.safetensors")
+
+    return save
+
+
+def going_on(path, **training):
+    student = checkpoints.load(path).student
+    still = AugmentConfig(rotate=False, scale=0, tilt_deg=0, wave_m=0, crown_m=0, jitter_m=0, drop=0)
+    settings = replace(
+        TRAINING, seed=3, steps=2, learning_rate=0.0, augment=still, rare=0.0, average=0.0, **training
+    )
+    return RunConfig(start=path, student=student, training=settings)
+
+
+def of_method(name):
+    return {"training": {"config": {"objective": {"method": name}}}}
+
+
+def test_a_run_begins_with_the_loss_of_the_checkpoint(pretrained, streets, tmp_path):
+    """Of its heads and words: cross-entropy by hand, over the two phrases of each class the better."""
+    path, source = pretrained(), streets(2)
+    run, made = going_on(path), checkpoints.load(path)
+    train(source, tmp_path / "run", run)
+    student = restore_student(made, engine="torch").train()
+    samples = TrainingSamples(
+        source, LabelSet.named("street"), made.student, run.training.augment, 3, per_point=False
+    )
+    voxels, target = collate_samples([samples[0, 0], samples[0, 1]])
+    features = torch.nn.functional.normalize(student(voxels).semantic.detach(), dim=1)
+    cosine = (features @ made.text_embeddings.T).reshape(len(features), 2, -1).amax(dim=1)
+    known = target >= 0
+    expected = torch.nn.functional.cross_entropy(cosine[known] / made.student.temperature, target[known])
+    assert losses(tmp_path / "run")[0]["cross_entropy"] == pytest.approx(float(expected), rel=1e-4)
+    trained = checkpoints.load(tmp_path / "run" / CHECKPOINT_FILE)
+    for name, _ in student.named_parameters():
+        assert torch.equal(trained.weights[name], made.weights[name]), name
+    assert torch.equal(trained.text_embeddings, made.text_embeddings)
+    assert (trained.phrase_class, trained.teacher) == (made.phrase_class, made.teacher)
+    began = trained.training["began_from"]
+    assert (began["checkpoint"], began["head"], began["vocabulary"]) == (path, "text", "street")
+    assert began["training"]["steps"] == 0
+
+
+@pytest.mark.parametrize(
+    ("other", "label_set", "why"),
+    [
+        ({}, "semantic_kitti", "its vocabulary street has no 'bicycle'"),
+        (of_method("slidr"), "street", "slidr has taught it no words"),
+        (of_method("ppkt"), "street", "ppkt has taught it no words"),
+    ],
+)
+def test_heads_that_do_not_fit_are_left_out_and_named(other, label_set, why, pretrained, streets, tmp_path):
+    path = pretrained(**other)
+    run = replace(going_on(path), label_set=label_set)
+    (note,) = begin(run).notes
+    assert note == f"from {path} without its heads: {why}; the new ones are random"
+    train(streets(2), tmp_path / "run", run)
+    made, trained = checkpoints.load(path), checkpoints.load(tmp_path / "run" / CHECKPOINT_FILE)
+    assert trained.training["began_from"]["head"] == "new"
+    for name, weight in made.weights.items():
+        if name.endswith("conv.weight"):
+            assert torch.equal(trained.weights[name], weight), name
+    assert not torch.equal(trained.weights["heads.semantic.weight"], made.weights["heads.semantic.weight"])
+    cosine = trained.text_embeddings @ trained.text_embeddings.T
+    torch.testing.assert_close(cosine, torch.eye(len(LabelSet.named(label_set).classes)))
+    with pytest.raises(ConfigError, match=f"training.head text: {why}"):
+        begin(replace(run, training=replace(run.training, head="text")))
+
+
+def test_a_new_head_where_it_is_asked_for(pretrained, streets, tmp_path):
+    run = going_on(pretrained(), head="new")
+    assert "without its heads: as asked for" in begin(run).notes[0]
+
+
+def test_a_run_from_a_checkpoint_goes_on(pretrained, streets, tmp_path):
+    run = going_on(pretrained())
+    run = replace(run, training=replace(run.training, steps=4, learning_rate=0.01))
+    train(streets(3), tmp_path / "whole", run)
+    with pytest.raises(KeyboardInterrupt):
+        train(streets(3), tmp_path / "parts", run, report=interrupt_after(2))
+    train(streets(3), tmp_path / "parts", run)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("architecture", "spvcnn", "minkunet"),
+        ("variant", 18, 14),
+        ("width", 0.5, 0.05),
+        ("intensity", True, False),
+        ("colour", True, False),
+    ],
+)
+def test_another_architecture_than_the_checkpoint_has_is_refused(name, value, expected, pretrained):
+    path = pretrained()
+    run = going_on(path)
+    run = replace(run, student=replace(run.student, **{name: value}))
+    with pytest.raises(ConfigError, match=f"student.{name} expected {expected}, that of {path}, got {value}"):
+        begin(run)
+
+
+def test_a_text_head_needs_a_checkpoint():
+    with pytest.raises(ConfigError, match="head text needs a checkpoint to begin from: --from FILE"):
+        begin(replace(RUN, training=replace(TRAINING, head="text")))
 
 
 def test_sources_that_cannot_teach_leave_no_files(streets, tmp_path):

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from clip2scene_core.config import RunConfig, TrainingConfig
 from clip2scene_core.errors import ConfigError
+from clip2scene_core.training.clock import TrainingClock
 from clip2scene_core.training.loop import CHECKPOINT_FILE, Task, optimise, seeded_fabric
 from clip2scene_core.training.run_log import LOG_FILE, TENSORBOARD_FOLDER, RunLog
 from clip2scene_core.training.state import STATE_FILE
@@ -58,6 +59,7 @@ def learn(tiny_checkpoint, tmp_path):
             batches=batches,
             losses=losses or mean_square,
             weights=weights or {"square": 1.0},
+            clock=TrainingClock(fabric.device),
             checkpoint=lambda average, done: replace(tiny_checkpoint, training=done),
             after_step=lambda step, learnt: None,
         )
@@ -105,7 +107,11 @@ def test_a_step_without_anything_to_learn_from_changes_nothing(learn, tmp_path):
     gradient = 2 * (rows @ weight.T).T @ rows / 2 + 0.01 * weight
     torch.testing.assert_close(learn(losses=second_only), weight - rate(1) * gradient)
     assert state(tmp_path / "run")["skipped"] == {"empty": 2}
-    assert [set(line) for line in log(tmp_path / "run")] == [{"step"}, {"step", "square"}, {"step"}]
+    assert [set(line) for line in log(tmp_path / "run")] == [
+        {"step", "seconds"},
+        {"step", "square", "seconds"},
+        {"step", "seconds"},
+    ]
 
 
 def test_long_gradients_are_shortened(learn):
@@ -152,6 +158,27 @@ def test_counts_of_what_was_skipped_go_on(learn, tmp_path):
     assert state(tmp_path / "run")["skipped"] == {"rows": 6}
 
 
+def test_times_of_the_parts_add_up_over_interruptions(learn, tmp_path):
+    def interrupted(learner, average, rows, step):
+        if step == 2:
+            raise KeyboardInterrupt
+        return {"square": learner(rows).square().mean()}, {}
+
+    with pytest.raises(KeyboardInterrupt):
+        learn(losses=interrupted)
+    learn()
+    lines, kept = log(tmp_path / "run"), state(tmp_path / "run")["seconds_of"]
+    assert [list(line["seconds"]) for line in lines] == [["data", "losses", "backward", "update"]] * 3
+    for part, seconds in kept.items():
+        assert (
+            seconds == pytest.approx(sum(line["seconds"][part] for line in lines), abs=1e-3) and seconds > 0
+        )
+    with safe_open(tmp_path / "run" / CHECKPOINT_FILE, framework="pt") as file:
+        record = json.loads(file.metadata()["clip2scene"])["training"]
+    assert record["seconds_of"] == pytest.approx(kept, abs=1e-3)
+    assert record["frames_seen"] == 6
+
+
 def test_the_momentum_of_sgd_is_kept(learn, tmp_path):
     learn()
     kept = load_file(tmp_path / "run" / STATE_FILE)
@@ -163,9 +190,11 @@ def test_the_log_is_cut_back_to_what_is_done(tmp_path):
     """A kill may leave steps that were not kept, and half a line."""
     (tmp_path / LOG_FILE).write_text('{"step": 1, "a": 0.5}\n{"step": 2, "a": 0.25}\n{"step": 3, "a"')
     log = RunLog(tmp_path, steps_done=1)
-    log.write(2, {"a": 0.75})
+    log.write(2, {"a": 0.75}, {"data": 0.5})
     log.close()
-    assert (tmp_path / LOG_FILE).read_text() == '{"step": 1, "a": 0.5}\n{"step": 2, "a": 0.75}\n'
+    assert (tmp_path / LOG_FILE).read_text() == (
+        '{"step": 1, "a": 0.5}\n{"step": 2, "a": 0.75, "seconds": {"data": 0.5}}\n'
+    )
 
 
 def test_tensorboard_reads_what_was_logged(tmp_path, monkeypatch):
@@ -175,17 +204,18 @@ def test_tensorboard_reads_what_was_logged(tmp_path, monkeypatch):
         monkeypatch.setattr(time, "time", lambda later=60 * steps_done: now() + later)  # files are told by it
         log = RunLog(tmp_path, steps_done=steps_done, tensorboard=True)
         for step, value in enumerate(values, steps_done + 1):
-            log.write(step, {"semantic": value})
+            log.write(step, {"semantic": value}, {"data": 2 * value})
         log.close()
     board = event_accumulator.EventAccumulator(str(tmp_path / TENSORBOARD_FOLDER))
     board.Reload()
-    read = [(event.step, event.value) for event in board.Scalars("semantic")]
-    assert read == [(1, 0.5), (2, 0.25), (3, 0.125)], "the third was done again"
+    for name, times in (("semantic", 1), ("seconds/data", 2)):
+        read = [(event.step, event.value) for event in board.Scalars(name)]
+        assert read == [(1, 0.5 * times), (2, 0.25 * times), (3, 0.125 * times)], "the third was done again"
 
 
 def test_without_tensorboard_there_is_the_log(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     log = RunLog(tmp_path, steps_done=0, tensorboard=True)
-    log.write(1, {"semantic": 1.0})
+    log.write(1, {"semantic": 1.0}, {})
     log.close()
     assert [path.name for path in tmp_path.iterdir()] == [LOG_FILE]

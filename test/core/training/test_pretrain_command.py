@@ -74,6 +74,9 @@ def test_it_says_what_it_does_and_what_it_skipped(pretrain, tmp_path):
     assert said["device"] == "cpu, 32-true"
     assert said["folder"] == f"runs/{run.name}"
     assert "6/6" in text and "semantic" in text and "spatial_temporal" in text
+    times = re.search(r"frames/s, [\d,]+ MB at most; of the time (.*?) skipped", " ".join(text.split()))
+    parts = re.findall(r"([a-z][a-z ]*) \d+%", times[1])
+    assert parts == ["data", "losses", "teacher", "student", "backward", "update", "pictures and files"]
     assert "skipped: " in text and "3 unreadable frames" in text and "6 batches without car" in text
     assert f"wrote runs/{run.name}/student.safetensors" in text
     assert steps(run) == [1, 2, 3, 4, 5, 6]

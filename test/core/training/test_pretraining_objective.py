@@ -10,12 +10,14 @@ from torch.nn.functional import normalize
 
 from clip2scene_core.config import ObjectiveConfig, PairingConfig, SelfTrainingConfig, StudentConfig
 from clip2scene_core.losses import agreed_labels, semantic_consistency
+from clip2scene_core.training.clock import TrainingClock
 from clip2scene_core.training.objective import Objective
 from clip2scene_core.training.pretraining_batch import collate_pretraining
 from clip2scene_core.training.pretraining_samples import PretrainingSamples
 
 STUDENT = StudentConfig(voxel_m=0.5, range_m=50.0)
 SWITCHED = SelfTrainingConfig(start_epoch=3, probability=1.0)
+CLOCK = TrainingClock(torch.device("cpu"))
 RED, PINK, GREEN, BLUE = range(4)
 
 
@@ -43,14 +45,14 @@ class Told:
 
 
 def losses(config, teacher, learner, batch, epoch=0.0):
-    objective = Objective(config=config, teacher=teacher, cache=None, per_point=False)
+    objective = Objective(config=config, teacher=teacher, cache=None, per_point=False, clock=CLOCK)
     return objective.losses(learner, None, batch, None, epoch=epoch)
 
 
 def test_the_label_of_a_pixel_is_the_word_for_its_colour(batch, colours):
     """Red below the horizon, which the camera of the test has in its middle row, and green above it."""
     _, count = losses(ObjectiveConfig(), colours, Told(len(batch.voxels.grid)), batch)
-    objective = Objective(config=ObjectiveConfig(), teacher=colours, cache=None, per_point=False)
+    objective = Objective(config=ObjectiveConfig(), teacher=colours, cache=None, per_point=False, clock=CLOCK)
     x, label = objective.pixel_text(objective.ask_teacher(batch), batch)
     height_m = (batch.voxels.coordinates[batch.pairs.row, 3] + 0.5) * STUDENT.voxel_m
     assert torch.equal(label, torch.where(height_m > -0.5, GREEN, RED))
@@ -83,7 +85,10 @@ def test_losses_that_are_left_out(options, names, batch, colours):
     config = ObjectiveConfig(**options)
     terms, _ = losses(config, colours, Told(len(batch.voxels.grid)), batch)
     assert list(terms) == names
-    assert list(Objective(config=config, teacher=colours, cache=None, per_point=False).weights) == names
+    assert (
+        list(Objective(config=config, teacher=colours, cache=None, per_point=False, clock=CLOCK).weights)
+        == names
+    )
 
 
 def expected_semantic(learner, batch, teacher, rows, label):

@@ -383,6 +383,13 @@ def test_a_batch_keeps_rows_images_and_cells_of_its_frames_apart(samples, per_po
     assert (batch.frames_without_pairs, batch.images_without_pairs) == (1, 0)
 
 
+@pytest.mark.parametrize("column", ["intensity", "colour"])
+def test_a_student_that_reads_more_bears_a_frame_that_cannot_be_read(samples, column):
+    student = replace(STUDENT, **{column: True})
+    sample = samples(DataError("cut off"), student=student, per_point=False)[0, 0]
+    assert (sample.rows, sample.unreadable) == (0, "frame 0: cut off")
+
+
 def behind(frame):
     """The frame with all its points behind its only camera."""
     shy = scan(np.random.default_rng(0).uniform([-30, -9, -2], [-2, 9, 4], (50, 3)))
