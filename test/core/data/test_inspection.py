@@ -158,9 +158,9 @@ def test_a_bag_without_clouds_still_has_topics_and_tf(write):
     report = inspect_bag(write(*[m for m in robot() if m[0] != "/points"]))
     assert len(report.topics) == 5 and len(report.tf) == 4
     assert report.node == report.training and report.node_command is None
-    reason, remedy = remarks(report.node)
+    (reason,) = remarks(report.node)
     assert reason.startswith("has no PointCloud2; its topics are")
-    assert remedy.startswith("record the PointCloud2 topic of the LiDAR's driver")
+    assert reason.endswith("; record the PointCloud2 topic of the LiDAR's driver, and /tf, /tf_static")
 
 
 def test_what_is_no_bag_and_no_option_is_refused(write, tmp_path):
