@@ -228,8 +228,8 @@ REFUSED = {
             *images("front", [ms + 400 for ms in (0, 100, 950)]),
         ],
         "no scan has an image within 100 ms and with a known pose; those on /front/image_raw are 300 ms "
-        "off: is a clock another one? --with clock_offset_ms=/front/image_raw:MS or align_clocks=true corrects "
-        "it, image_slop_ms=MS takes images farther in time",
+        "off: is a clock another one? --with clock_offset_ms=/front/image_raw:MS or align_clocks=true "
+        "corrects it, image_slop_ms=MS takes images farther in time",
     ),
     "another clock": (
         late_by(700, "/front/image_raw"),
