@@ -149,8 +149,9 @@ def print_training_report(name: str, report: BagReport) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for lidar in report.lidars:
         if lidar.topic == report.points_topic:
+            rate = f", {topics[lidar.topic].rate_hz:.1f} Hz" if topics[lidar.topic].rate_hz else ""
             what = f"{lidar.points_per_scan:,.0f} points a scan in '{lidar.frame_id}'"
-            table.add_row("  LiDAR", f"{lidar.topic}, {what}, {_hz(topics[lidar.topic])} Hz")
+            table.add_row("  LiDAR", f"{lidar.topic}{rate}, {what}")
     if report.motion:
         table.add_row("  ego motion", _motion(report.motion))
     for camera in cameras:

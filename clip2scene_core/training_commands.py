@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clip2scene_core import config as configuration
 from clip2scene_core.config import PretrainConfig
+from clip2scene_core.data.bag_report import BagReport, Finding
 from clip2scene_core.data.inspection import look_into_bag
 from clip2scene_core.data.joined import JoinedDrives
 from clip2scene_core.data.open import find_recordings, parse_options
@@ -88,8 +89,13 @@ def bags_to_learn_from(
     bags, usable, refused = find_recordings("rosbag", roots), dict[str, FrameSource](), list[str]()
     settings = {"sweeps": sweeps_to_read(run), **parse_options("rosbag", roots[0], options)}
     for name, bag in bags.items():
-        with progress(f"motion of {name} by KISS-ICP", at_once=False) as told:
-            report, source = look_into_bag(bag, told, sweeps_joined=run.pairing.sweeps, **settings)
+        source: FrameSource | None = None
+        try:
+            with progress(f"motion of {name} by KISS-ICP", at_once=False) as told:
+                report, source = look_into_bag(bag, told, sweeps_joined=run.pairing.sweeps, **settings)
+        except DataError as error:
+            unreadable = Finding(fine=False, fatal=True, text=str(error))
+            report = BagReport(path=str(bag), topics=(), tf=(), training=(unreadable,))
         print_training_report(name, report)
         if source is None or any(finding.fatal for finding in report.training):
             refused.append(name)

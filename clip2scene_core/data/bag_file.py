@@ -126,7 +126,7 @@ def recordings_in(folder: Path) -> list[Path]:
 
 def counted(name: str) -> list[str]:
     """By this, names are sorted with _2 before _10."""
-    return [part.zfill(20) for part in re.findall(r"\d+|\D+", name)]
+    return [part.zfill(20) if part.isdigit() else part for part in re.findall(r"\d+|\D+", name)]
 
 
 def _listed(folder: Path, present: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:

@@ -67,11 +67,13 @@ class Street:
 
 @pytest.fixture(scope="module")
 def bags(tmp_path_factory) -> Path:
-    """Two drives of three and two scans, and apart from them one that has no camera."""
+    """Two drives of three and two scans, and apart from them one without a camera and one that is none."""
     folder = tmp_path_factory.mktemp("bags")
     write_bag(Street(3), folder / "drives/monday")
     write_bag(Street(2), folder / "drives/tuesday")
     write_bag(Street(2, camera=False), folder / "blind")
+    (folder / "broken").mkdir()
+    (folder / "broken/broken.mcap").write_text("no bag")
     return folder
 
 
@@ -135,7 +137,7 @@ def test_one_command_makes_a_checkpoint_of_several_bags_that_the_node_loads(trai
 def test_it_says_how_sensors_belong_together(train):
     text, _ = train("drives/monday", "--check")
     rows = dict(re.findall(r"^  (\S+(?: \w+)?)  +(.+?) *$", text, re.MULTILINE))
-    assert rows["LiDAR"] == "/lidar/points, 400 points a scan in 'lidar', 10.0 Hz"
+    assert rows["LiDAR"] == "/lidar/points, 10.0 Hz, 400 points a scan in 'lidar'"
     assert rows["ego motion"] == "TF odom > base_link > lidar"
     topics = "/front/image/compressed, pinhole by /front/camera_info"
     assert f"{topics}, TF lidar > base_link > camera" in text
@@ -162,6 +164,9 @@ def test_a_bag_that_cannot_be_learnt_from_ends_the_run_unless_it_is_left_out(tra
     assert not (tmp_path / "run").exists()
     text, _ = train("drives/tuesday", "blind", "--skip-unusable", "--check")
     assert "left out: blind" in text
+    text, _ = train("drives/tuesday", "broken", "--skip-unusable", "--check")
+    assert "!! broken/broken.mcap cannot be read: it begins with b'no bag', as no bag of ROS does" in text
+    assert "left out: broken" in text
     _, error = train("blind", "--skip-unusable", code=1)
     assert error == "error: the bag cannot be learnt from, see !! above: blind\n"
 
@@ -180,7 +185,7 @@ def test_pretrain_says_the_same_of_bags(bags, monkeypatch):
     done = CliRunner().invoke(cli.app, ["pretrain", "rosbag", str(bags), "--check"])
     assert done.exit_code == 1
     assert "monday: 3 of 3 scans can be learnt from" in done.stdout
-    assert done.stderr.startswith("error: 1 of 3 bags cannot be learnt from, see !! above: blind")
+    assert done.stderr.startswith("error: 2 of 4 bags cannot be learnt from, see !! above: blind, broken")
     assert CliRunner().invoke(cli.app, ["pretrain", "rosbag", str(bags / "drives"), "--check"]).exit_code == 0
     done = CliRunner().invoke(cli.app, ["pretrain", "kitti-raw", str(bags), "--check"])
     assert done.stderr.startswith("error: --check and --skip-unusable are for bags")
