@@ -86,6 +86,7 @@ setup(
         "console_scripts": [
             "clip2scene = clip2scene_core.cli:main",
             "segment = clip2scene_ros.node:main",
+            "train_from_bag = clip2scene_ros.train_from_bag:main",
         ],
     },
 )

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import sys
-import time
 from bisect import bisect_left
 from contextlib import suppress
 from enum import Enum
@@ -15,13 +11,14 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import clip2scene_core
 from clip2scene_core import config as configuration
-from clip2scene_core.config import InferenceConfig, RunConfig, TeacherConfig
+from clip2scene_core.config import InferenceConfig, PretrainConfig, RunConfig, TeacherConfig
 from clip2scene_core.data.bag_writer import ImageFormat, write_bag
 from clip2scene_core.data.new_bag import BagFormat
+from clip2scene_core.data.open import find_recordings, known_options, parse_options
 from clip2scene_core.errors import (
     CalibrationError,
     Clip2SceneError,
@@ -41,15 +38,26 @@ from clip2scene_core.terminal import (
     progress,
     stages,
 )
+from clip2scene_core.training_commands import (
+    command_line,
+    in_words,
+    learn_from_clip,
+    pretrain_on_bags,
+    pretraining,
+    recording_name,
+    sweeps_to_read,
+    teacher_settings,
+    training_record,
+)
 from clip2scene_core.writing import whole_file
 
 
-class _Commands(TyperGroup):
+class _InOneLine:
     """Says what went wrong in one line: exit code 1 for what the user can mend, 130 for an interruption."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            return super().invoke(ctx)  # type: ignore[misc]  # of the class beside this one
         except BrokenPipeError:  # the reader of a pipe has left, which typer knows how to take
             raise
         except (Clip2SceneError, OSError) as error:
@@ -60,8 +68,16 @@ class _Commands(TyperGroup):
             raise typer.Exit(130) from error
 
 
+class Commands(_InOneLine, TyperGroup):
+    """Those of `clip2scene`."""
+
+
+class Command(_InOneLine, TyperCommand):
+    """One that is a program of its own."""
+
+
 app = typer.Typer(
-    cls=_Commands,
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -72,7 +88,8 @@ SourceKind = Annotated[
 Root = Annotated[
     Path,
     typer.Argument(
-        help="folder of the recording; for `simulated` sweeps of `simulate`, or - for drives made on the fly"
+        help="folder of the recording, or of several bags; for `simulated` sweeps of `simulate`, or - for "
+        "drives made on the fly"
     ),
 ]
 Set = Annotated[
@@ -109,6 +126,16 @@ TeacherSet = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="a setting of the teacher, such as pretrained=FILE"),
 ]
 Frames = Annotated[int, typer.Option(min=0, help="only the first so many frames; 0 for all")]
+RunFile = Annotated[Path | None, typer.Option("--config", help="YAML file of settings")]
+RunSet = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="a setting of the run, such as training.batch=2"),
+]
+Resume = Annotated[Path | None, typer.Option("--resume", metavar="RUN", help="folder of a run to go on with")]
+Check = Annotated[bool, typer.Option("--check", help="only say what is in the bags and what they lack")]
+SkipUnusable = Annotated[
+    bool, typer.Option("--skip-unusable", help="leave out bags that cannot be learnt from")
+]
 
 
 def main() -> None:
@@ -193,9 +220,14 @@ def convert(
 
 @app.command()
 def inspect(
-    what: Annotated[str, typer.Argument(metavar="BAG|KIND", help="a bag, or the kind of another recording")],
+    what: Annotated[
+        str,
+        typer.Argument(metavar="BAG|KIND", help="a bag, a folder of bags, or the kind of another recording"),
+    ],
     root: Annotated[Path | None, typer.Argument(help="folder of the recording, after its kind")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="file for the report on a bag")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="file for the report on a bag, or a list of reports")
+    ] = None,
     options: With = None,
 ) -> None:
     """Shows what a recording holds; of a bag, what it is good for and what it lacks, too."""
@@ -209,16 +241,17 @@ def inspect(
 
 def _inspect_bag(bag: Path, json_file: Path | None, options: list[str] | None) -> None:
     from clip2scene_core.data.inspection import inspect_bag
-    from clip2scene_core.data.open import parse_options
 
     if not bag.exists():
         raise DataError(f"{bag} does not exist; it has to be a bag, or a kind and a folder, see --help")
-    settings = parse_options("rosbag", bag, options or ())
-    with progress("motion by KISS-ICP", at_once=False) as told:
-        report = inspect_bag(bag, told, **settings)
-    print_report(report)
+    settings, reports = parse_options("rosbag", bag, options or ()), []
+    for path in find_recordings("rosbag", bag).values():
+        with progress("motion by KISS-ICP", at_once=False) as told:
+            reports.append(inspect_bag(path, told, **settings))
+        print_report(reports[-1])
     if json_file is not None:
-        _write_json(json_file, report.to_dict())
+        contents = [report.to_dict() for report in reports]
+        _write_json(json_file, contents if len(contents) > 1 else contents[0])
         print_wrote(str(json_file))
 
 
@@ -329,10 +362,8 @@ def finetune(
     kind: SourceKind,
     root: Root,
     out: Annotated[Path, typer.Argument(help="folder of the run; an interrupted run goes on")],
-    config: Annotated[Path | None, typer.Option(help="YAML file of settings")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="such as training.steps=100")
-    ] = None,
+    config: RunFile = None,
+    settings: RunSet = None,
     start: Annotated[
         str,
         typer.Option("--from", metavar="FILE", help="a checkpoint to begin from, pre-trained or not"),
@@ -352,7 +383,7 @@ def finetune(
     beginning = begin(run)
     source = _open(kind, root, 0, options)
     print_notes(beginning.notes)
-    record = _record(len(source), run.training.device)
+    record = training_record("clip2scene", len(source), run.training.device)
     with progress("training", run.training.steps) as report:
         path = train(
             run,
@@ -360,7 +391,7 @@ def finetune(
             beginning,
             out,
             record=record,
-            report=lambda step, losses: report(step, _in_words(losses)),
+            report=lambda step, losses: report(step, in_words(losses)),
         )
         report(run.training.steps)  # a run that was finished before has nothing to report
     print_training(checkpoints.load(path).training)
@@ -371,24 +402,22 @@ def finetune(
 def train_clip(
     views: Annotated[Path, typer.Argument(help="folder of pictures of `simulate`")],
     out: Annotated[Path, typer.Argument(help="folder of the run; an interrupted run goes on")],
-    config: Annotated[Path | None, typer.Option(help="YAML file of settings")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="such as training.steps=100")
-    ] = None,
+    config: RunFile = None,
+    settings: RunSet = None,
 ) -> None:
     """Trains a tiny CLIP of the simulated town on pictures with captions: a teacher that can be shipped."""
     from clip2scene_core.config import StreetClipConfig
     from clip2scene_core.training.street_clip import train_street_clip
 
     run = configuration.load(StreetClipConfig, config, settings or ())
-    record = _record(0, run.training.device)
+    record = training_record("clip2scene", 0, run.training.device)
     with progress("training", run.training.steps) as report:
         path = train_street_clip(
             run,
             views,
             out,
             record=record,
-            report=lambda step, losses: report(step, _in_words(losses)),
+            report=lambda step, losses: report(step, in_words(losses)),
         )
         report(run.training.steps)
     print_wrote(str(path))
@@ -401,46 +430,44 @@ def pretrain(
     out: Annotated[
         Path | None, typer.Argument(help="folder of the run; default: runs/ and the time of day")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file of settings")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="such as training.epochs=2")
-    ] = None,
     words: Words = "",
-    resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="RUN", help="folder of a run to go on with")
-    ] = None,
+    config: RunFile = None,
+    settings: RunSet = None,
+    model: Model = "",
+    pretrained: Pretrained = "",
+    resume: Resume = None,
     options: With = None,
     frames: Frames = 0,
+    check: Check = False,
+    skip_unusable: SkipUnusable = False,
 ) -> None:
     """Trains a student from images by CLIP, without labels, to name points in words of your choice."""
-    from clip2scene_core import checkpoint as checkpoints
-    from clip2scene_core.config import PretrainConfig
-    from clip2scene_core.training.plan import plan
-    from clip2scene_core.training.pretrain import frozen_teacher
-    from clip2scene_core.training.pretrain import pretrain as train
-    from clip2scene_core.training.schedule import resolved
-
-    out, config = _run_folder(out, config, resume)
-    chosen = [*(settings or ()), *([f"words={json.dumps(words)}"] if words else [])]
-    run = configuration.load(PretrainConfig, config, chosen)
-    source = _open(kind, root, frames, _with_sweeps(kind, root, run.pairing.sweep_window, options))
-    with progress("embedding words", at_once=False) as told:
-        teacher = frozen_teacher(run, told)
-    print_rows(plan(run, source, teacher, out).items())
-    record = _record(len(source), run.training.device)
-    steps = resolved(run.training, len(source)).steps
-    with progress("training", steps) as report:
-        path = train(
+    run, out = pretraining(
+        out=out,
+        config=config,
+        settings=settings or (),
+        words=words,
+        model=model,
+        pretrained=pretrained,
+        resume=resume,
+    )
+    if kind == "rosbag":
+        pretrain_on_bags(
+            [root],
             run,
-            source,
-            teacher,
             out,
-            record=record,
-            report=lambda step, losses: report(step, _in_words(losses)),
+            options or (),
+            frames,
+            check=check,
+            skip_unusable=skip_unusable,
+            command="clip2scene",
         )
-        report(steps)
-    print_training(checkpoints.load(path).training)
-    print_wrote(str(path))
+        return
+    if check or skip_unusable:
+        raise ConfigError(f"--check and --skip-unusable are for bags; try `clip2scene inspect {kind} {root}`")
+    source = _open(kind, root, frames, _with_sweeps(kind, root, run, options))
+    recording = recording_name(kind, tuple(find_recordings(kind, root)), options or ())
+    learn_from_clip(run, source, out, command="clip2scene", recording=recording)
 
 
 @app.command()
@@ -470,7 +497,7 @@ def adapt(
     source = _open(kind, root, 0, _without_images(kind, root, options))
     before = checkpoints.load(checkpoint)
     record = {
-        "command": _command(),
+        "command": command_line("clip2scene"),
         "checkpoint": checkpoint or "shipped",
         "recording": f"{kind} {root.resolve().name}",
     }
@@ -618,7 +645,7 @@ def cache(
         console.print(f"{len(source)} frames, {size / 1e6:,.0f} MB by the images of the first one")
     key = dense.identity | {
         "keys": str(keys),
-        "recording": " ".join([kind, root.resolve().name, *sorted(options or ())]),
+        "recording": recording_name(kind, tuple(find_recordings(kind, root)), options or ()),
         "cameras": ", ".join(source.camera_names),
     }
     with progress("looking", len(source)) as report:
@@ -700,7 +727,6 @@ def view(
 
 def _open(kind: str, root: Path, frames: int, options: list[str] | None, *, tell_notes: bool = True) -> Any:
     from clip2scene_core.data import open_source
-    from clip2scene_core.data.open import parse_options
     from clip2scene_core.data.source import FirstFrames
 
     settings = parse_options(kind, root, options or ())
@@ -724,28 +750,12 @@ def _teacher(config: Path | None, settings: list[str] | None, words: str, label_
 
 
 def _chosen(model: str, pretrained: str, settings: list[str] | None) -> list[str]:
-    """Settings of the teacher, of which some have options of their own."""
-    options = {"model": model, "pretrained": pretrained}
-    return [*(settings or ()), *(f"{name}={json.dumps(value)}" for name, value in options.items() if value)]
+    return [*(settings or ()), *teacher_settings(model, pretrained)]
 
 
-def _run_folder(out: Path | None, config: Path | None, resume: Path | None) -> tuple[Path, Path | None]:
-    """Folder and configuration of a new run, or of the one to go on with."""
-    if resume is None:
-        return out or Path("runs") / time.strftime("%Y-%m-%d_%H-%M-%S"), config
-    saved = resume / "config.yaml"
-    if out not in (None, resume):
-        raise ConfigError(f"--resume {resume} names the folder of the run, expected no other, got {out}")
-    if not saved.is_file():
-        raise ConfigError(f"--resume {resume}: expected the folder of a run, but it has no {saved.name}")
-    return resume, config or saved
-
-
-def _with_sweeps(kind: str, root: Path, sweeps: int, options: list[str] | None) -> list[str]:
+def _with_sweeps(kind: str, root: Path, run: PretrainConfig, options: list[str] | None) -> list[str]:
     """Earlier sweeps for each frame, of recordings that have them, unless the user says how many."""
-    from clip2scene_core.data.open import known_options
-
-    wanted = [f"sweeps={sweeps}"] if "sweeps" in known_options(kind, root) else []
+    wanted = [f"sweeps={sweeps_to_read(run)}"] if "sweeps" in known_options(kind, root) else []
     return [*wanted, *(options or ())]
 
 
@@ -769,28 +779,6 @@ def _check_is_no_input(bag: Path, root: Path) -> None:
         raise DataError(f"{bag} is the recording itself, which would be replaced; name another one")
 
 
-def _record(scans: int, device: str) -> dict[str, object]:
-    """Where a checkpoint comes from."""
-    return {"command": _command(), "scans": scans, "hardware": _hardware(device)}
-
-
-def _command() -> str:
-    return " ".join(["clip2scene", *sys.argv[1:]])
-
-
-def _in_words(losses: dict[str, float]) -> str:
-    return " ".join(f"{name} {value:.3f}" for name, value in losses.items())
-
-
-def _hardware(device: str) -> str:
-    import torch
-
-    from clip2scene_core.build import choose_device
-
-    chosen, cpu = choose_device(device), f"{platform.machine()}, {os.cpu_count()} CPU cores"
-    return cpu if chosen.type == "cpu" else f"{torch.cuda.get_device_name(chosen)}, {cpu}"
-
-
 def _picture_of_demo(bag: Path, out: Path) -> None:
     """The scan in the middle of the drive with the labels that the node gave it."""
     from clip2scene_core.data import open_source
@@ -810,6 +798,6 @@ def _picture_of_demo(bag: Path, out: Path) -> None:
     )
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def _write_json(path: Path, content: dict[str, Any] | list[dict[str, Any]]) -> None:
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")

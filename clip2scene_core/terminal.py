@@ -19,6 +19,7 @@ from clip2scene_core.data.bag_report import (
     Finding,
     LidarReport,
     LinkReport,
+    MotionReport,
     TopicReport,
 )
 
@@ -135,6 +136,45 @@ def print_report(report: BagReport) -> None:
             console.print(Padding(f"note: {note}", (0, 0, 0, 2)))
 
 
+def print_training_report(name: str, report: BagReport) -> None:
+    """What training finds in a bag: its sensors, how they belong together, and what it lacks."""
+    recorded = report.motion.scans_recorded if report.motion else 0
+    console.print(
+        f"\n{name}: {report.scans_with_image:,} of {recorded:,} scans can be learnt from",
+        style="bold",
+        soft_wrap=True,
+    )
+    topics = {topic.name: topic for topic in report.topics}
+    cameras = [camera for camera in report.cameras if not camera.problem]
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for lidar in report.lidars:
+        if lidar.topic == report.points_topic:
+            rate = f", {topics[lidar.topic].rate_hz:.1f} Hz" if topics[lidar.topic].rate_hz else ""
+            what = f"{lidar.points_per_scan:,.0f} points a scan in '{lidar.frame_id}'"
+            table.add_row("  LiDAR", f"{lidar.topic}{rate}, {what}")
+    if report.motion:
+        table.add_row("  ego motion", _motion(report.motion))
+    for camera in cameras:
+        table.add_row(f"  {camera.name}", _calibration(camera))
+    console.print(table)
+    _print_table(
+        ("  camera", ">size", ">Hz", ">ms to scan", ">at most ms", ">with image", ">points seen"),
+        [_timed_camera_row(camera, topics[camera.topic]) for camera in cameras],
+    )
+    told = [finding for finding in report.training if not finding.fine]
+    notes = [note for note in report.notes if not any(note in finding.text for finding in told)]
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+    for finding in sorted(told, key=lambda finding: not finding.fatal):
+        table.add_row(
+            " ", Text("!!", style="red") if finding.fatal else Text("-", style="yellow"), finding.text
+        )
+    for note in notes:
+        table.add_row(" ", Text("-"), note)
+    if told or notes:
+        console.print()
+        console.print(table)
+
+
 def stages(stage_ms: dict[str, float]) -> str:
     """One line: the time a scan takes, and how much of it each stage."""
     total = sum(stage_ms.values())
@@ -199,7 +239,7 @@ def _topic_row(topic: TopicReport) -> tuple[str, ...]:
         topic.name,
         topic.type.rpartition("/")[2],
         f"{topic.messages:,}",
-        f"{topic.rate_hz:.1f}" if topic.rate_hz else "-",
+        _hz(topic),
         f"{topic.longest_gap_s:.2f}" if topic.messages > 1 else "-",
         "-" if ahead_ms is None else f"{0.0 - ahead_ms:,.0f}",
         ", ".join(topic.frame_ids) or "-",
@@ -221,6 +261,30 @@ def _camera_row(camera: CameraReport) -> tuple[str, ...]:
         "left out" if camera.problem else _whole_percent(camera.scans_with_image),
         _whole_percent(camera.points_seen),
     )
+
+
+def _calibration(camera: CameraReport) -> str:
+    """What relates the images of a camera to the LiDAR."""
+    return f"{camera.topic}, {camera.model} by {camera.info_topic}, TF {' > '.join(camera.chain)}"
+
+
+def _timed_camera_row(camera: CameraReport, images: TopicReport) -> tuple[str, ...]:
+    offsets_ms = (camera.image_offset_ms, camera.largest_offset_ms)
+    return (
+        f"  {camera.name}",
+        f"{camera.width} x {camera.height}",
+        _hz(images),
+        *("-" if offset_ms is None else f"{offset_ms:,.0f}" for offset_ms in offsets_ms),
+        _whole_percent(camera.scans_with_image),
+        _whole_percent(camera.points_seen),
+    )
+
+
+def _motion(motion: MotionReport) -> str:
+    if not motion.moves:
+        return "not known"
+    by = {"tf": f"TF {' > '.join(motion.chain)}", "kiss-icp": "KISS-ICP over the scans"}
+    return by.get(motion.whence, f"{motion.whence}, in '{motion.fixed_frame}'")
 
 
 def _print_tf(links: Sequence[LinkReport]) -> None:
@@ -252,6 +316,10 @@ def _print_findings(title: str, findings: Sequence[Finding]) -> None:
         mark = Text("ok", style="green") if finding.fine else Text("!!", style="yellow")
         table.add_row(" ", mark, finding.text)
     console.print(table)
+
+
+def _hz(topic: TopicReport) -> str:
+    return f"{topic.rate_hz:.1f}" if topic.rate_hz else "-"
 
 
 def _whole_percent(share: float | None) -> str:

@@ -22,6 +22,7 @@ from clip2scene_core.simulation import sweeps
 from clip2scene_core.simulation.sampling import TrainingSweep
 from clip2scene_core.simulation.town import Town
 from clip2scene_core.types import LidarScan, SemanticLabels
+from clip2scene_ros.train_from_bag import app as bags
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -73,6 +74,11 @@ def test_a_command_exists_with_its_options(document, line):
         assert words[0] in group.commands, f"{document}: {line}"
         if len(words) > 1:
             group.commands[words[0]].make_context(words[0], words[1:])
+
+
+@pytest.mark.parametrize(("document", "line"), all_commands("ros2 run clip2scene_ros train_from_bag"))
+def test_the_executable_for_bags_takes_its_options(document, line):
+    typer.main.get_command(bags).make_context("train_from_bag", shlex.split(line)[4:])
 
 
 @pytest.fixture(scope="module")

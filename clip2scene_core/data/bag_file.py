@@ -78,7 +78,7 @@ RECORDING = re.compile(r"(?<!\.orig)\.(mcap|db3|bag)(\.active)?(\.zstd|\.zst)?$"
 
 def is_bag(path: Path) -> bool:
     """Whether this is a file with messages, or a folder of such."""
-    return bool(_recordings(path)) if path.is_dir() else bool(RECORDING.search(path.name))
+    return bool(recordings_in(path)) if path.is_dir() else bool(RECORDING.search(path.name))
 
 
 def normalised_type(name: str) -> str:
@@ -97,11 +97,13 @@ def find_files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
         raise DataError(f"{path} does not exist")
     if path.is_file():
         return [path], ()
-    present = _recordings(path)
+    present = recordings_in(path)
     listed, notes = _listed(path, present)
     files = listed or present
     if not files:
-        inside = [folder.name for folder in sorted(path.iterdir()) if folder.is_dir() and _recordings(folder)]
+        inside = [
+            folder.name for folder in sorted(path.iterdir()) if folder.is_dir() and recordings_in(folder)
+        ]
         hint = f"; name one of the bags in it: {', '.join(inside)}" if inside else ": not a bag"
         raise DataError(f"{path} has no .mcap, .db3 or .bag file{hint}")
     kinds = sorted({match[1] for file in files if (match := RECORDING.search(file.name))})
@@ -112,14 +114,19 @@ def find_files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
     return files, notes
 
 
-def _recordings(folder: Path) -> list[Path]:
-    """Files that hold messages, _2 before _10."""
+def recordings_in(folder: Path) -> list[Path]:
+    """Files of a folder that hold messages, _2 before _10."""
     found = [
         file
         for file in folder.iterdir()
         if RECORDING.search(file.name) and not file.name.startswith(".") and file.is_file()
     ]
-    return sorted(found, key=lambda file: [part.zfill(20) for part in re.findall(r"\d+|\D+", file.name)])
+    return sorted(found, key=lambda file: counted(file.name))
+
+
+def counted(name: str) -> list[str]:
+    """By this, names are sorted with _2 before _10."""
+    return [part.zfill(20) if part.isdigit() else part for part in re.findall(r"\d+|\D+", name)]
 
 
 def _listed(folder: Path, present: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:

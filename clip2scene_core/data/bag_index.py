@@ -13,6 +13,7 @@ import numpy as np
 from clip2scene_core.data.bag_file import Position
 from clip2scene_core.data.bag_reader import BagReader, Entry, Recorded
 from clip2scene_core.data.bag_times import (
+    LARGEST_SHARE_OFF,
     LATE_NS,
     POST_DATED_NS,
     Stretch,
@@ -21,6 +22,7 @@ from clip2scene_core.data.bag_times import (
     TrackBuilder,
     another_clock_ns,
     in_order,
+    share_off_clock,
     with_stamps,
 )
 from clip2scene_core.data.ros_types import (
@@ -72,8 +74,8 @@ class BagIndex:
     """Of the topics that were read, as they were recorded."""
     notes: tuple[str, ...]
     """What is odd about the times, and what was done about it; one line each."""
-    clock_notes: tuple[str, ...]
-    """Those of `notes` that say why images or transforms may not fit the scans."""
+    clock_notes: dict[str, str]
+    """Those of `notes` that say why images or transforms of a topic may not fit the scans."""
 
 
 def index_bag(
@@ -131,8 +133,8 @@ def index_bag(
         tf=TfTree([*found.static(settled.end_ns), *settled.transforms()]),
         poses={topic: list(settled.poses(topic)) for topic in found.posed if topic in settled.tracks},
         topics=found.topics(),
-        notes=(*settled.notes, *settled.clock_notes),
-        clock_notes=tuple(settled.clock_notes),
+        notes=(*settled.notes, *settled.clock_notes.values()),
+        clock_notes=settled.clock_notes,
     )
 
 
@@ -235,7 +237,8 @@ class _Settled:
         self.tracks: dict[str, Track[Any]] = {}
         """Streams and poses by topic, moving transforms by topic and frame."""
         self.notes: list[str] = []
-        self.clock_notes: list[str] = []
+        self.clock_notes: dict[str, str] = {}
+        """By topic."""
         self.end_ns = sys.maxsize
         """When what is read had been recorded."""
         for name, track in tracks.items():
@@ -254,15 +257,26 @@ class _Settled:
         self.tracks = {name: track for name, track in kept.items() if len(track.stamps_ns)}
 
     def compare_clocks(self, reference: str, *, align: bool) -> None:
-        base, told = self.tracks[reference], set[str]()
+        base, corrected = self.tracks[reference], dict[str, str]()
         for name, track in self.tracks.items():
-            tolerance_ns = LATE_NS if name == track.topic else POST_DATED_NS
+            topic, tolerance_ns = track.topic, LATE_NS if name == track.topic else POST_DATED_NS
             ahead_ns = another_clock_ns(track, base, tolerance_ns)
             if ahead_ns and align:
                 self.tracks[name] = track.shifted(-ahead_ns)
-            if ahead_ns and track.topic not in told:
-                told.add(track.topic)
-                self.clock_notes.append(_clock_note(track.topic, reference, ahead_ns, align=align))
+                corrected.setdefault(topic, f"{_clock_note(topic, reference, ahead_ns)}, which is corrected")
+            elif ahead_ns:
+                self.clock_notes.setdefault(
+                    topic,
+                    f"{_clock_note(topic, reference, ahead_ns)}: late messages, or another clock, which "
+                    f"clock_offset_ms={topic}:{-ahead_ns / 1e6:.0f} or align_clocks=true corrects",
+                )
+            elif (jumped := share_off_clock(track, base, tolerance_ns)) > LARGEST_SHARE_OFF:
+                self.clock_notes.setdefault(
+                    topic,
+                    f"by the times of recording, {topic} is {tolerance_ns / 1e9:g} s or more off "
+                    f"{reference} for {jumped:.0%} of its messages: late messages, or a clock that jumps",
+                )
+        self.notes += corrected.values()
 
     def in_order(self, name: str) -> Track[Any]:
         track, notes = in_order(self.tracks[name], name)
@@ -285,16 +299,10 @@ def _stamped(track: Track[StampedTransform]) -> Iterator[StampedTransform]:
         yield item if item.stamp_ns == stamp_ns else item._replace(stamp_ns=stamp_ns)
 
 
-def _clock_note(topic: str, reference: str, ahead_ns: int, *, align: bool) -> str:
+def _clock_note(topic: str, reference: str, ahead_ns: int) -> str:
     """The difference to a millisecond; latencies make it uncertain by more."""
     where = "ahead of" if ahead_ns > 0 else "behind"
-    what = f"by the times of recording, {topic} is {abs(ahead_ns) / 1e9:.3f} s {where} {reference}"
-    if align:
-        return f"{what}, which is corrected"
-    return (
-        f"{what}: late messages, or another clock, which clock_offset_ms={topic}:{-ahead_ns / 1e6:.0f} "
-        "or align_clocks=true corrects"
-    )
+    return f"by the times of recording, {topic} is {abs(ahead_ns) / 1e9:.3f} s {where} {reference}"
 
 
 def _stream(track: Track[Position], found: _Found) -> Stream:

@@ -231,7 +231,7 @@ def _open_files(paths: Sequence[Path], owner: object) -> tuple[list[BagFile], li
     for path in paths:
         try:
             content, whole = _unpacked(path, owner)
-            files.append(_open_file(content))
+            files.append(open_bag_file(content))
             problem = files[-1].problem or ("" if whole else "its end is missing; what is before it is read")
         except (DataError, OSError) as error:
             problem = str(error)
@@ -243,8 +243,8 @@ def _open_files(paths: Sequence[Path], owner: object) -> tuple[list[BagFile], li
     return files, problems
 
 
-def _open_file(path: Path) -> BagFile:
-    """By what it begins with, since names are not to be trusted."""
+def open_bag_file(path: Path) -> BagFile:
+    """By what it begins with, since names are not to be trusted. Raises DataError where it is no bag."""
     with path.open("rb") as file:
         magic = file.read(16)
     if magic.startswith(sqlite_file.MAGIC):

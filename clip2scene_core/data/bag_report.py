@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -63,6 +64,12 @@ class CameraReport:
     model: str | None = None
     scans_with_image: float | None = None
     """Share of the scans with an image near in time and with a known pose; None where it is left out."""
+    image_offset_ms: float | None = None
+    """From a scan to the image nearest in time, median over all scans."""
+    largest_offset_ms: float | None = None
+    """The largest of the scans that have an image."""
+    chain: tuple[str, ...] = ()
+    """TF frames from the LiDAR's to the camera's."""
     points_seen: float | None = None
     """Share of the LiDAR's points that lie in the image, as far as a few frames tell."""
     problem: str = ""
@@ -76,6 +83,8 @@ class MotionReport:
     whence: str
     """tf, a topic, kiss-icp or none."""
     fixed_frame: str
+    chain: tuple[str, ...] = ()
+    """TF frames from the fixed one to the LiDAR's, where motion is from TF."""
     moves: bool
     """Whether the recording tells how it moves."""
     scans_recorded: int
@@ -89,6 +98,8 @@ class Finding:
 
     fine: bool
     text: str
+    fatal: bool = False
+    """Whether nothing works before it is mended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +115,19 @@ class BagReport:
     cameras: tuple[CameraReport, ...] = ()
     points_seen: float | None = None
     """Share of the LiDAR's points that lie in any image; None without images."""
+    scans_with_image: int = 0
+    """Usable scans with an image of any camera near in time and with a known pose."""
+    image_slop_ms: float | None = None
+    """How near in time that is."""
     motion: MotionReport | None = None
     labels: str | None = None
     """The label set of the labels in the clouds."""
     refusal: str = ""
     """Why the bag cannot be read as frames."""
-    clock_notes: tuple[str, ...] = ()
+    clock_notes: Mapping[str, str] = field(default_factory=dict)
+    """Why images or transforms of a topic may not fit the scans."""
+    accepted_clocks: tuple[str, ...] = ()
+    """Topics for which the user has said how their clock is off."""
     notes: tuple[str, ...] = ()
     node: tuple[Finding, ...] = ()
     """What the node `segment` finds in the bag, and what it misses."""

@@ -26,6 +26,9 @@ LATE_NS = 500_000_000
 POST_DATED_NS = 2_000_000_000
 """The same for transforms: localisation dates them a second ahead, so that they hold until the next."""
 
+LARGEST_SHARE_OFF = 0.05
+"""Of the messages of a topic; more of them are no odd stamps, but a clock that jumps."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Track(Generic[T]):
@@ -207,3 +210,13 @@ def another_clock_ns(track: Track[Any], reference: Track[Any], tolerance_ns: int
     """How far headers are ahead of those of the reference; 0 where it is not more than is tolerated."""
     ahead_ns = track.lead_ns - reference.lead_ns
     return ahead_ns if abs(ahead_ns) > tolerance_ns else 0
+
+
+def share_off_clock(track: Track[Any], reference: Track[Any], tolerance_ns: int) -> float:
+    """Share of the messages whose headers are more than that off against the reference as it then was.
+
+    A recorder that was busy delays both.
+    """
+    lead_ns, reference_ns = (each.stamps_ns - each.logged_ns for each in (track, reference))
+    then = np.searchsorted(reference.logged_ns, track.logged_ns).clip(max=len(reference_ns) - 1)
+    return float((np.abs(lead_ns - reference_ns[then]) > tolerance_ns).mean())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from clip2scene_core.data.bag_cameras import VIDEO
 from clip2scene_core.data.bag_report import BagReport, CameraReport, Finding, MotionReport, TopicReport
-from clip2scene_core.data.ros_types import CLOUD
+from clip2scene_core.data.ros_types import CLOUD, TRANSFORMS
 
 PACKETS = re.compile(r"(Packets?|PacketMsg|VelodyneScan|RslidarScan|CustomMsg)$")
 """Message types of LiDAR drivers that hold raw data, not clouds."""
@@ -26,9 +27,9 @@ def node_findings(report: BagReport) -> tuple[Finding, ...]:
     return tuple(_of_node(report))
 
 
-def training_findings(report: BagReport) -> tuple[Finding, ...]:
-    """What training finds."""
-    return tuple(_of_training(report))
+def training_findings(report: BagReport, sweeps_joined: int = 1) -> tuple[Finding, ...]:
+    """What training finds that joins so many sweeps."""
+    return tuple(_of_training(report, sweeps_joined))
 
 
 def node_command(report: BagReport) -> str | None:
@@ -73,7 +74,7 @@ def _world_of_node(report: BagReport) -> str | None:
 
 def _of_node(report: BagReport) -> Iterator[Finding]:
     if not report.motion:
-        yield from _refusal(report)
+        yield _refusal(report)
         return
     yield Finding(fine=True, text=f"clouds with x, y, z on {report.points_topic}")
     lidar = next(lidar for lidar in report.lidars if lidar.topic == report.points_topic)
@@ -101,58 +102,101 @@ def _of_node(report: BagReport) -> Iterator[Finding]:
                 text=f"camera {camera.name} has another image transport than {heard[0].name}, but the node "
                 "takes one for all: republish it (ros2 run image_transport republish)",
             )
-    yield from (Finding(fine=False, text=note) for note in report.clock_notes)
+    yield from (Finding(fine=False, text=note) for note in report.clock_notes.values())
 
 
-def _of_training(report: BagReport) -> Iterator[Finding]:
+def _of_training(report: BagReport, sweeps_joined: int) -> Iterator[Finding]:
     if not report.motion:
-        yield from _refusal(report)
+        yield _refusal(report)
         return
     usable = [camera for camera in report.cameras if not camera.problem]
     if not report.cameras:
-        yield Finding(
-            fine=False,
-            text="no camera images: nothing teaches names from this bag; record images with their "
-            "CameraInfo, as Image or CompressedImage",
-        )
-    unusable = (camera for camera in report.cameras if camera.problem)
-    yield from (_left_out(camera, "give what is missing by --with calibration=FILE") for camera in unusable)
+        yield _no_camera(report)
+    for camera in report.cameras:
+        if camera.problem:
+            yield _left_out(camera, "give what is missing by --with calibration=FILE", fatal=not usable)
     for camera in usable:
         yield _overlap(camera)
         yield from _images(camera)
-    if usable and report.points_seen is not None:
-        yield Finding(
-            fine=report.points_seen >= LEAST_SEEN,
-            text=f"{report.points_seen:.0%} of the points lie in an image of some camera",
-        )
+    if usable and not report.scans_with_image:
+        yield _no_image(report, usable)
+    elif report.points_seen is not None:
+        yield _seen(report.points_seen)
     if report.clock_notes:
-        yield from (Finding(fine=False, text=note) for note in report.clock_notes)
+        yield from _clocks(report, usable)
     elif usable:
         yield Finding(fine=True, text="LiDAR and cameras have the same clock, by the times of recording")
-    yield _motion(report.motion)
+    yield _motion(report.motion, sweeps_joined)
     yield from _coverage(report.motion)
     yield from _gap(next(topic for topic in report.topics if topic.name == report.points_topic))
 
 
-def _refusal(report: BagReport) -> Iterator[Finding]:
-    yield Finding(fine=False, text=report.refusal)
-    if any(topic.type == CLOUD for topic in report.topics):
-        return
-    if packets := [topic.name for topic in report.topics if PACKETS.search(topic.type)]:
-        yield Finding(
-            fine=False,
-            text=f"{packets[0]} holds what the LiDAR sends: play the bag through its driver and record the "
-            "PointCloud2 that this publishes",
+def _refusal(report: BagReport) -> Finding:
+    text = report.refusal
+    if not any(topic.type == CLOUD for topic in report.topics):
+        packets = [topic.name for topic in report.topics if PACKETS.search(topic.type)]
+        text += (
+            f"; {packets[0]} holds what the LiDAR sends: play the bag through its driver and record the "
+            "PointCloud2 that this publishes"
+            if packets
+            else "; record the PointCloud2 topic of the LiDAR's driver, and /tf, /tf_static"
+        )
+    return Finding(fine=False, fatal=True, text=text)
+
+
+def _no_camera(report: BagReport) -> Finding:
+    if videos := [topic.name for topic in report.topics if VIDEO.search(topic.type)]:
+        text = (
+            f"no camera images but video on {videos[0]}, which is not read; republish it as CompressedImage"
         )
     else:
-        yield Finding(
-            fine=False, text="record the PointCloud2 topic of the LiDAR's driver, and /tf, /tf_static"
+        text = (
+            "no camera images: nothing teaches names from this bag; record images with their CameraInfo, as "
+            "Image or CompressedImage"
         )
+    return Finding(fine=False, fatal=True, text=text)
 
 
-def _left_out(camera: CameraReport, remedy: str) -> Finding:
+def _left_out(camera: CameraReport, remedy: str, *, fatal: bool = False) -> Finding:
     wanted = {"no": "record it, or ", "uncalibrated": "calibrate the camera, or "}.get(camera.camera_info, "")
-    return Finding(fine=False, text=f"camera {camera.name} is left out: {camera.problem}; {wanted}{remedy}")
+    text = f"camera {camera.name} is left out: {camera.problem}; {wanted}{remedy}"
+    return Finding(fine=False, fatal=fatal, text=text)
+
+
+def _no_image(report: BagReport, cameras: Sequence[CameraReport]) -> Finding:
+    offsets_ms = {camera.topic: camera.image_offset_ms or 0.0 for camera in cameras}
+    topic = min(offsets_ms, key=lambda name: offsets_ms[name])
+    return Finding(
+        fine=False,
+        fatal=True,
+        text=f"no scan has an image within {report.image_slop_ms:g} ms and with a known pose; those on "
+        f"{topic} are {offsets_ms[topic]:,.0f} ms off: is a clock another one? --with "
+        f"clock_offset_ms={topic}:MS or align_clocks=true corrects it, image_slop_ms=MS takes images farther "
+        "in time",
+    )
+
+
+def _seen(share: float) -> Finding:
+    text = f"{share:.0%} of the points lie in an image of some camera"
+    if share >= LEAST_SEEN:
+        return Finding(fine=True, text=text)
+    return Finding(
+        fine=False,
+        fatal=True,
+        text=f"{text}: the cameras look elsewhere, or TF or CameraInfo is wrong, which "
+        "--with calibration=FILE corrects",
+    )
+
+
+def _clocks(report: BagReport, cameras: Sequence[CameraReport]) -> Iterator[Finding]:
+    """A clock that is off matters where frames are made of what it stamped."""
+    transforms = {topic.name for topic in report.topics if topic.type == TRANSFORMS}
+    whence = report.motion.whence if report.motion else ""
+    used = {camera.topic for camera in cameras} | (transforms if whence == "tf" else {whence})
+    for topic, note in report.clock_notes.items():
+        fatal = topic in used and topic not in report.accepted_clocks
+        remedy = f"; --with clock_offset_ms={topic}:0 takes the stamps as they are" if fatal else ""
+        yield Finding(fine=False, fatal=fatal, text=note + remedy)
 
 
 def _overlap(camera: CameraReport) -> Finding:
@@ -180,18 +224,26 @@ def _images(camera: CameraReport) -> Iterator[Finding]:
         )
 
 
-def _motion(motion: MotionReport) -> Finding:
+def _motion(motion: MotionReport, sweeps_joined: int) -> Finding:
     if motion.moves:
         whence = {"tf": "TF", "kiss-icp": "KISS-ICP over the scans"}.get(motion.whence, motion.whence)
         return Finding(
             fine=True,
             text=f"ego motion in '{motion.fixed_frame}' from {whence}: several sweeps can be joined",
         )
-    return Finding(
-        fine=False,
-        text="no ego motion: several sweeps cannot be joined; record /tf with odom -> base_link or an "
-        "Odometry topic, or pip install 'clip2scene_ros[motion]' for --with ego_motion=kiss-icp",
-    )
+    if sweeps_joined == 1:
+        what, instead = "several sweeps cannot be joined", ""
+    else:
+        what, instead = f"{sweeps_joined} sweeps cannot be joined", ", or --set pairing.sweeps=1"
+    if motion.whence == "none":
+        remedy = "leave --with ego_motion=none out"
+    else:
+        remedy = (
+            "record /tf with odom -> base_link or an Odometry topic, or pip install 'clip2scene_ros[motion]' "
+            "for --with ego_motion=kiss-icp"
+        )
+    text = f"no ego motion: {what}; {remedy}{instead}"
+    return Finding(fine=False, fatal=sweeps_joined > 1 and motion.scans_usable > 1, text=text)
 
 
 def _coverage(motion: MotionReport) -> Iterator[Finding]:

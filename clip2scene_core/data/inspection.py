@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from clip2scene_core.cameras import in_image, project
-from clip2scene_core.data.bag_cameras import BagCamera, camera_info_topic, camera_names, read_pixels
+from clip2scene_core.data.bag_cameras import (
+    BagCamera,
+    camera_info_topic,
+    camera_names,
+    nearest_in_time,
+    read_pixels,
+)
 from clip2scene_core.data.bag_index import Stream, topics_and_tf
 from clip2scene_core.data.bag_reader import BagReader
 from clip2scene_core.data.bag_report import (
@@ -23,9 +29,9 @@ from clip2scene_core.data.bag_report import (
 )
 from clip2scene_core.data.bag_times import TopicTimes
 from clip2scene_core.data.bag_verdicts import node_command, node_findings, training_findings
-from clip2scene_core.data.open import open_source
+from clip2scene_core.data.open import open_recording
 from clip2scene_core.data.rosbag import RosbagSource
-from clip2scene_core.data.tf_tree import TfLink, TfTree
+from clip2scene_core.data.tf_tree import EVER, TfLink, TfTree
 from clip2scene_core.errors import CalibrationError, DataError
 from clip2scene_core.pointcloud2 import decode
 from clip2scene_core.progress import Progress, silent
@@ -33,28 +39,38 @@ from clip2scene_core.stamps import NS_PER_S
 from clip2scene_core.types import Frame
 
 FRAMES_SEEN = 3
-"""Frames, spread over the bag, of which points are projected into the images."""
+"""Frames with images, spread over the bag, of which points are projected into the images."""
 
 
 def inspect_bag(path: Path, progress: Progress = silent, /, **options: Any) -> BagReport:
-    """Reads a bag once; `options` are those of RosbagSource.
+    """Reads a bag once, for all of its topics; see look_into_bag."""
+    return look_into_bag(path, progress, all_topics=True, **options)[0]
 
-    A bag that RosbagSource refuses is read again for its topics and TF, and the reason is told in the report.
-    Raises ConfigError for an option that does not exist, DataError where there is no readable bag.
+
+def look_into_bag(
+    path: Path, progress: Progress = silent, /, *, sweeps_joined: int = 1, **options: Any
+) -> tuple[BagReport, RosbagSource | None]:
+    """What is known of a bag, and its frames; `options` are those of RosbagSource.
+
+    `sweeps_joined` is how many sweeps training is going to join. A bag that RosbagSource refuses gives no
+    frames; it is read again for its topics and TF, and the reason is told in the report. Raises ConfigError
+    for an option that does not exist, DataError where there is no readable bag.
     """
+    source: RosbagSource | None = None
     try:
-        source = open_source("rosbag", path, progress, all_topics=True, **options)
+        opened = open_recording("rosbag", path, progress, **options)
     except (CalibrationError, DataError) as error:
         report = _of_refused(path, options.get("definitions"), str(error))
     else:
-        assert isinstance(source, RosbagSource)
-        report = _of_source(path, source)
-    return replace(
+        assert isinstance(opened, RosbagSource)
+        source, report = opened, _of_source(path, opened, options)
+    report = replace(
         report,
         node=node_findings(report),
         node_command=node_command(report),
-        training=training_findings(report),
+        training=training_findings(report, sweeps_joined),
     )
+    return report, source
 
 
 def _of_refused(path: Path, definitions: str | None, reason: str) -> BagReport:
@@ -69,7 +85,7 @@ def _of_refused(path: Path, definitions: str | None, reason: str) -> BagReport:
     )
 
 
-def _of_source(path: Path, source: RosbagSource) -> BagReport:
+def _of_source(path: Path, source: RosbagSource, options: Mapping[str, Any]) -> BagReport:
     contents, motion = source.contents, source.motion
     seen, notes = _points_seen(source)
     clouds = contents.clouds.values()
@@ -81,15 +97,21 @@ def _of_source(path: Path, source: RosbagSource) -> BagReport:
         lidars=tuple(_lidar(source.bag, cloud, contents.topics[cloud.topic].count) for cloud in clouds),
         cameras=tuple(_cameras(source, seen)),
         points_seen=seen.get(ANY),
+        scans_with_image=len(_with_image(source)),
+        image_slop_ms=source.image_slop_ms,
         motion=MotionReport(
             whence=motion.whence,
             fixed_frame=motion.fixed_frame,
+            chain=tuple(contents.tf.chain(source.lidar_frame, motion.fixed_frame))
+            if motion.whence == "tf"
+            else (),
             moves=motion.moves,
             scans_recorded=contents.topics[source.points_topic].count,
             scans_usable=len(source),
         ),
         labels=source.label_set.name if source.label_set else None,
         clock_notes=contents.clock_notes,
+        accepted_clocks=tuple(options.get("clock_offset_ms") or ()),
         notes=(*source.notes, *notes),
     )
 
@@ -151,13 +173,15 @@ def _lidar(bag: BagReader, cloud: Stream, scans: int) -> LidarReport:
 def _cameras(source: RosbagSource, seen: Mapping[str, float]) -> Iterable[CameraReport]:
     names = camera_names(source.contents.images)
     for camera in source.cameras:
-        yield _usable_camera(camera, seen.get(camera.name))
+        yield _usable_camera(source, camera, seen.get(camera.name))
     for topic, problem in source.refused_cameras.items():
         yield _refused_camera(source, names[topic], topic, problem)
 
 
-def _usable_camera(camera: BagCamera, seen: float | None) -> CameraReport:
-    model = camera.calibration.camera
+def _usable_camera(source: RosbagSource, camera: BagCamera, seen: float | None) -> CameraReport:
+    model, with_image = camera.calibration.camera, camera.nearest >= 0
+    scans_ns, images_ns = source.stamps_ns(), camera.images.stamps_ns()
+    offsets_ms = np.abs(images_ns[nearest_in_time(scans_ns, images_ns, EVER, np.inf)] - scans_ns) / 1e6
     return CameraReport(
         name=camera.name,
         topic=camera.images.topic,
@@ -166,7 +190,10 @@ def _usable_camera(camera: BagCamera, seen: float | None) -> CameraReport:
         width=model.width,
         height=model.height,
         model=model.model,
-        scans_with_image=float((camera.nearest >= 0).mean()),
+        scans_with_image=float(with_image.mean()),
+        image_offset_ms=float(np.median(offsets_ms)),
+        largest_offset_ms=float(offsets_ms[with_image].max()) if with_image.any() else None,
+        chain=tuple(source.contents.tf.chain(camera.images.frame_id, source.lidar_frame)),
         points_seen=seen,
     )
 
@@ -199,7 +226,11 @@ def _points_seen(source: RosbagSource) -> tuple[dict[str, float], list[str]]:
     """Share of the points that lie in the images of each camera and of ANY, and what hinders looking."""
     hits: dict[str, list[np.ndarray]] = {}
     notes = []
-    for index in sorted({len(source) * (2 * i + 1) // (2 * FRAMES_SEEN) for i in range(FRAMES_SEEN)}):
+    candidates = _with_image(source)
+    chosen = {
+        len(candidates) * (2 * i + 1) // (2 * FRAMES_SEEN) for i in range(FRAMES_SEEN if candidates else 0)
+    }
+    for index in (candidates[i] for i in sorted(chosen)):
         try:
             frame = source[index]
         except (CalibrationError, DataError) as error:
@@ -209,6 +240,12 @@ def _points_seen(source: RosbagSource) -> tuple[dict[str, float], list[str]]:
             hits.setdefault(name, []).append(rows)
     joined = {name: np.concatenate(rows) for name, rows in hits.items()}
     return {name: float(rows.mean()) for name, rows in joined.items() if len(rows)}, notes
+
+
+def _with_image(source: RosbagSource) -> list[int]:
+    """Frames that have an image of any camera."""
+    has = [camera.nearest >= 0 for camera in source.cameras]
+    return np.flatnonzero(np.any(has, axis=0)).tolist() if has else []
 
 
 def _rows_seen(frame: Frame) -> dict[str, np.ndarray]:

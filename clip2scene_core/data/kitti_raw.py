@@ -71,6 +71,11 @@ class KittiRawSource:
             lack=f"{self._drive.name} has no oxts and no poses were given",
         )
 
+    @property
+    def moves(self) -> bool:
+        """Whether poses are known."""
+        return len(self._trajectory.stamps_ns) > 1
+
     def __len__(self) -> int:
         return len(self._scans)
 

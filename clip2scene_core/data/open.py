@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from clip2scene_core.data.bag_folders import find_bags
+from clip2scene_core.data.joined import JoinedDrives, short_names
 from clip2scene_core.data.source import FrameSource
 from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.progress import Progress, silent
@@ -23,15 +25,44 @@ SOURCES: dict[str, tuple[str, str]] = {
 """Module and class by kind."""
 
 
+Roots = Path | str | Sequence[Path | str]
+
+
 def open_source(
-    kind: str, root: Path | str | None = None, progress: Progress = silent, /, **options: Any
+    kind: str, root: Roots | None = None, progress: Progress = silent, /, **options: Any
 ) -> FrameSource:
     """The recording at `root`; `options` are those of the kind's class; `progress` is told what takes long.
 
     `simulated` without a root, or with `-` for it, are drives made on the fly; else a folder of simulated
-    sweeps. Raises ConfigError for an unknown kind or option, DataError where the recording is not what the
-    kind promises.
+    sweeps. Several roots, and the bags in a folder of a `rosbag`, are joined, see JoinedDrives. Raises
+    ConfigError for an unknown kind or option, DataError where a recording is not what the kind promises.
     """
+    if isinstance(root, Path | str | None) and _folder(root) is None:
+        return open_recording(kind, None, progress, **options)
+    drives = {
+        name: open_recording(kind, path, progress, **options)
+        for name, path in find_recordings(kind, root).items()
+    }
+    return JoinedDrives(drives) if len(drives) > 1 else next(iter(drives.values()))
+
+
+def find_recordings(kind: str, root: Roots) -> dict[str, Path]:
+    """What is joined to one source, by names that tell them apart; each recording comes once.
+
+    Raises DataError where there is none.
+    """
+    roots = [Path(root)] if isinstance(root, Path | str) else [Path(each) for each in root]
+    if not roots:
+        raise DataError(f"source {kind} needs a root, got none")
+    if kind == "rosbag":
+        roots = [bag for each in roots for bag in find_bags(each)]
+    return short_names(list({path.resolve(): path for path in roots}.values()))
+
+
+def open_recording(
+    kind: str, root: Path | str | None, progress: Progress = silent, /, **options: Any
+) -> FrameSource:
+    """As open_source, of one recording."""
     build, folder = _builder(kind, root), _folder(root)
     positional = () if folder is None else (folder,)
     known = _options(build)[len(positional) :]

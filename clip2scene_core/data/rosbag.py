@@ -76,6 +76,8 @@ class RosbagSource:
         """
         self.bag = BagReader(Path(root), definitions=definitions)
         self._sweeps = sweeps
+        self.image_slop_ms = image_slop_ms
+        """Images farther from a scan do not belong to it."""
         self._notes: list[str] = []
         topics = [topic.strip() for topic in (points_topic or "").split(",") if topic.strip()]
         contents = index_bag(
@@ -118,6 +120,15 @@ class RosbagSource:
         return self._scans.topic
 
     @property
+    def lidar_frame(self) -> str:
+        """The frame of the clouds, or of those of the main LiDAR."""
+        return self._scans.frame_id
+
+    def stamps_ns(self) -> np.ndarray:
+        """(F,) int64 of the scans."""
+        return self._scans.stamps_ns()
+
+    @property
     def image_topics(self) -> dict[str, str]:
         """The image topic of each camera."""
         return {camera.name: camera.images.topic for camera in self.cameras}
@@ -126,6 +137,11 @@ class RosbagSource:
     def fixed_frame(self) -> str:
         """The frame in which poses are given."""
         return self.motion.fixed_frame
+
+    @property
+    def moves(self) -> bool:
+        """Whether the recording tells how the LiDAR moves."""
+        return self.motion.moves
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "contents"}
@@ -187,7 +203,7 @@ class RosbagSource:
         total, self._scans.entries = len(self._scans.entries), known
         lidar, fixed = self._scans.frame_id, self.fixed_frame
         what = f"scans lie outside the time at which the pose of '{lidar}' in '{fixed}' is known"
-        reasons = "".join(f"; {note}" for note in self.contents.clock_notes)
+        reasons = "".join(f"; {note}" for note in self.contents.clock_notes.values())
         if not known:
             raise CalibrationError(
                 f"{self.bag.path}: all {total} {what}; choose another fixed_frame or ego_motion{reasons}"

@@ -80,6 +80,11 @@ class SemanticKittiSource:
         self.camera_names = tuple(sorted({name for sequence in self._sequences for name in sequence.cameras}))
         self.notes = tuple(note for sequence in self._sequences for note in sequence.notes)
 
+    @property
+    def moves(self) -> bool:
+        """Whether poses of all sequences are known."""
+        return all(len(sequence.trajectory.stamps_ns) > 1 for sequence in self._sequences)
+
     def __len__(self) -> int:
         return len(self._frames)
 

@@ -39,6 +39,14 @@ class FrameSource(Protocol):
         ...
 
 
+def tells_motion(source: FrameSource) -> bool:
+    """Whether poses of different scans tell how the LiDAR moved, so that sweeps can be registered.
+
+    Sources that may lack ego motion say so by an attribute `moves`; all others have it.
+    """
+    return bool(getattr(source, "moves", True))
+
+
 class FirstFrames:
     """The first `count` frames of another source."""
 
@@ -48,6 +56,7 @@ class FirstFrames:
         self.label_set = source.label_set
         self.camera_names = source.camera_names
         self.notes = source.notes
+        self.moves = tells_motion(source)
 
     def __len__(self) -> int:
         return self._count

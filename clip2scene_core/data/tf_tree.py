@@ -82,6 +82,11 @@ class TfTree:
             chain.append(parents[0])
         return chain
 
+    def chain(self, target: str, source: str) -> list[str]:
+        """The frames on the way from `source` to `target`, with both. Raises CalibrationError as `lookup`."""
+        up, down = self._path(target, source)
+        return [*up, self.ancestors(source)[len(up)], *reversed(down)]
+
     def lookup(self, target: str, source: str, stamp_ns: int) -> SE3:
         """`target_from_source` at a time; moving transforms are interpolated, never extrapolated.
 

@@ -69,7 +69,7 @@ def keep_features(teacher: TeacherConfig, source: FrameSource, folder: Path, *, 
 def keep_projected_labels(
     config: PretrainConfig, source: FrameSource, path: Path, *, progress: Progress
 ) -> None:
-    """Writes what the teacher calls the points that a camera sees, frame after frame; see projected_labels."""
+    """Writes what the teacher calls the points that a camera sees, frame by frame; see projected_labels."""
     if path.exists():
         return
     teacher = Teacher(config.teacher, label_set(config))

@@ -20,15 +20,17 @@ def plan(config: PretrainConfig, source: FrameSource, teacher: FrozenTeacher, fo
     settings, vocabulary, student = resolved(config.training, len(source)), label_set(config), config.student
     seen = epochs(settings, settings.steps, len(source))
     asked = f"as kept in {config.features}" if config.features else f"{config.teacher.mode}, asked on the fly"
+    earlier = _counted(config.pairing.sweeps - 1, "earlier sweep")
     rows = {
-        "frames": f"{len(source):,}, each with up to {config.pairing.sweeps - 1} earlier sweeps",
+        "frames": f"{len(source):,}, each with up to {earlier}",
         "cameras": ", ".join(source.camera_names) or "none",
         "teacher": f"{teacher.dense.identity['clip']}, {asked}",
-        "vocabulary": f"{vocabulary.name}, {len(teacher.text.embeddings)} phrases for "
-        f"{len(vocabulary.names)} classes: {', '.join(vocabulary.names)}",
+        "vocabulary": f"{vocabulary.name}, {_counted(len(teacher.text.embeddings), 'phrase')} for "
+        f"{_counted(len(vocabulary.names), 'class', 'classes')}: {', '.join(vocabulary.names)}",
         "student": f"{student.architecture} {student.variant}, voxels of {student.voxel_m:g} m",
         "objective": _objective(config.objective, seen),
-        "steps": f"{settings.steps:,} of {settings.batch * settings.accumulate} frames, {seen:.3g} epochs",
+        "steps": f"{settings.steps:,} of {_counted(settings.batch * settings.accumulate, 'frame')}, "
+        f"{_counted(seen, 'epoch')}",
         "device": f"{choose_device(settings.device)}, {settings.precision}",
         "folder": str(folder),
     }
@@ -46,3 +48,9 @@ def _objective(objective: ObjectiveConfig, seen_epochs: float) -> str:
     if switching.switch == "off" or switching.start_epoch >= seen_epochs:
         return "labels of pixels"
     return f"labels of pixels, from epoch {switching.start_epoch:g} switched with the student's own"
+
+
+def _counted(number: float, one: str, more: str = "") -> str:
+    """A number with what it counts."""
+    figure = f"{number:,}" if isinstance(number, int) else f"{number:.3g}"
+    return f"{figure} {one if figure == '1' else more or f'{one}s'}"

@@ -20,7 +20,7 @@ from clip2scene_core.checkpoint import Checkpoint, save
 from clip2scene_core.clip.feature_cache import FeatureCache
 from clip2scene_core.clip.teacher import FrozenTeacher
 from clip2scene_core.config import InferenceConfig, PretrainConfig, to_dict
-from clip2scene_core.data.source import FrameSource
+from clip2scene_core.data.source import FrameSource, tells_motion
 from clip2scene_core.errors import CalibrationError, ConfigError, DataError
 from clip2scene_core.evaluation.pictures import save_picture
 from clip2scene_core.inference import SemanticSegmenter
@@ -51,25 +51,27 @@ def pretrain(
     *,
     record: Mapping[str, object],
     report: Report,
+    recording: str = "",
 ) -> Path:
     """Trains in `folder` (resuming what is there) and returns the path of the checkpoint; see `optimise`.
 
     teacher: that of `config`, see `frozen_teacher`.
     source: gives the scans of `pairing.sweep_window` with each frame.
     record: goes into the checkpoint beside configuration, time, steps, and what was skipped.
+    recording: the key that features of it are kept under; empty for any.
 
     Frames that cannot be read, have no pairs, or lack a class are skipped or do without, and counted.
     Raises ConfigError where settings do not fit each other, DataError where no frame can be read.
     """
     vocabulary, settings = label_set(config), resolved(config.training, len(source))
     index, frame = _first_readable(source)
-    _check_fits(config, teacher)
+    _check_fits(config, source, teacher)
     fabric = seeded_fabric(settings)
     student = build_student(config.student, engine=settings.engine)
     objective = Objective(
         config=config.objective,
         teacher=replace(teacher, text=teacher.text.to(fabric.device)),
-        cache=_opened_cache(config, teacher, len(source)),
+        cache=_opened_cache(config, teacher, recording, len(source)),
         per_point=student.per_point,
         clock=TrainingClock(fabric.device),
     )
@@ -173,8 +175,13 @@ def _first_readable(source: FrameSource) -> tuple[int, Frame]:
     raise DataError(f"no frame of the recording can be read: {why}")
 
 
-def _check_fits(config: PretrainConfig, teacher: FrozenTeacher) -> None:
+def _check_fits(config: PretrainConfig, source: FrameSource, teacher: FrozenTeacher) -> None:
     dim, objective = config.student.embedding_dim, config.objective
+    if config.pairing.sweeps > 1 and len(source) > 1 and not tells_motion(source):
+        raise ConfigError(
+            f"pairing.sweeps={config.pairing.sweeps} needs ego motion, which is not known; name one, "
+            "such as --with ego_motion=kiss-icp, or --set pairing.sweeps=1"
+        )
     if dim != teacher.dense.embedding_dim:
         raise ConfigError(
             f"student.embedding_dim expected {teacher.dense.embedding_dim}, the joint space of "
@@ -186,14 +193,17 @@ def _check_fits(config: PretrainConfig, teacher: FrozenTeacher) -> None:
         )
 
 
-def _opened_cache(config: PretrainConfig, teacher: FrozenTeacher, frames: int) -> FeatureCache | None:
+def _opened_cache(
+    config: PretrainConfig, teacher: FrozenTeacher, recording: str, frames: int
+) -> FeatureCache | None:
     """Raises ConfigError for features of another teacher or recording."""
     if not config.features:
         return None
     if config.objective.method == "slidr":
         raise ConfigError("objective.method slidr needs the images, expected no features, got a cache")
     cache = FeatureCache(config.features)
-    for name, expected in teacher.dense.identity.items():
+    expectations = {**teacher.dense.identity, **({"recording": recording} if recording else {})}
+    for name, expected in expectations.items():
         if (got := cache.key.get(name, expected)) != expected:
             raise ConfigError(f"features {config.features}: {name} expected '{expected}', got '{got}'")
     if len(cache) != frames:

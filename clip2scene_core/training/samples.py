@@ -17,7 +17,7 @@ from clip2scene_core import augment
 from clip2scene_core.config import AugmentConfig, LoopConfig, StudentConfig
 from clip2scene_core.data.batch import collate, voxel_classes
 from clip2scene_core.data.source import FrameSource
-from clip2scene_core.errors import DataError
+from clip2scene_core.errors import CalibrationError, ConfigError, DataError
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.sparse import SparseVoxels
 from clip2scene_core.types import Frame
@@ -100,12 +100,27 @@ class StepSampler(Sampler):
             yield keys
 
 
+class _Batches(Dataset):
+    """Collated samples, or the error that keeps a batch from being made: raised by torch in a process of its
+    own, it would come here with a traceback in its text."""
+
+    def __init__(self, samples: Dataset, collate: Callable[[list], Any]) -> None:
+        self._samples = samples
+        self._collate = collate
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> Any:
+        try:
+            return self._collate([self._samples[key] for key in keys])
+        except (CalibrationError, ConfigError, DataError) as error:
+            return error
+
+
 def load_batches(
     samples: Dataset, collate: Callable[[list], Any], settings: LoopConfig, *, steps_done: int
-) -> DataLoader:
+) -> Iterator[Any]:
     """What `collate` makes of the samples of each batch in the steps that are left, `accumulate` a step.
 
-    `samples` has a length and takes keys (batch, frame).
+    `samples` has a length and takes keys (batch, frame). Raises what making a batch raises.
     """
     order = StepSampler(
         len(samples),  # type: ignore[arg-type]  # Dataset leaves it out
@@ -114,7 +129,20 @@ def load_batches(
         steps=settings.steps * settings.accumulate,
         seed=settings.seed,
     )
-    return DataLoader(samples, batch_sampler=order, num_workers=settings.loaders, collate_fn=collate)
+    batches = _Batches(samples, collate)
+    loader = DataLoader(batches, batch_sampler=order, num_workers=settings.loaders, collate_fn=_as_it_is)
+    return _raising(iter(loader))  # which draws from torch's random numbers now, not in the first step
+
+
+def _raising(batches: Iterator[Any]) -> Iterator[Any]:
+    for batch in batches:
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def collate_samples(samples: list[Sample]) -> tuple[SparseVoxels, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from clip2scene_core.build import build_student
 from clip2scene_core.checkpoint import Checkpoint
@@ -126,25 +124,3 @@ def random_checkpoint(architecture: str) -> Checkpoint:
         training={"steps": 0},
         weights=student.state_dict(),
     )
-
-
-@pytest.fixture(scope="session")
-def clip_folder(tmp_path_factory) -> Path:
-    """The folder of a tiny random CLIP, as open_clip publishes its models; patches of 8 pixels."""
-    open_clip = pytest.importorskip(
-        "open_clip", reason="open_clip is not installed: pip install 'clip2scene_ros[clip]'"
-    )
-    architecture = {
-        "embed_dim": 24,
-        "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 2},
-        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1},
-    }
-    folder = tmp_path_factory.mktemp("clip")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = open_clip.CLIP(**architecture)
-    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
-    (folder / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": architecture, "preprocess_cfg": {}})
-    )
-    return folder

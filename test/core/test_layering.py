@@ -18,7 +18,10 @@ VALUES = {
     "images", "labels", "locking", "merging", "pairing", "palette", "parallel", "point_times",
     "pointcloud2", "progress", "stamps", "superpixels", "trajectory", "types", "voxels", "writing",
 }  # fmt: skip
-EDGES = {"__main__", "build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training"}
+EDGES = {
+    "__main__", "build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training",
+    "training_commands",
+}  # fmt: skip
 LAYERS = (
     VALUES,
     {"simulation"},

@@ -88,7 +88,7 @@ class TestColcon:
 
     def test_installs_the_executables_where_ros2_run_looks(self, installed):
         executables = installed / "lib" / "clip2scene_ros"
-        for name in ("segment", "clip2scene"):
+        for name in ("segment", "clip2scene", "train_from_bag"):
             assert os.access(executables / name, os.X_OK), name
 
     def test_what_it_installs_is_found_after_sourcing_the_workspace(self, installed):
@@ -146,6 +146,7 @@ class TestPip:
         points = self.read(wheel, "entry_points.txt")
         assert "clip2scene = clip2scene_core.cli:main" in points
         assert "segment = clip2scene_ros.node:main" in points
+        assert "train_from_bag = clip2scene_ros.train_from_bag:main" in points
 
     def test_holds_both_packages_and_the_shared_files_but_no_tests(self, wheel):
         names = wheel.namelist()

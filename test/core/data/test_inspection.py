@@ -18,7 +18,7 @@ from test_rosbag import (
 )
 
 from clip2scene_core.data.bag_report import LinkReport, TopicReport
-from clip2scene_core.data.inspection import inspect_bag
+from clip2scene_core.data.inspection import inspect_bag, look_into_bag
 from clip2scene_core.errors import ConfigError, DataError
 
 __all__ = ["write"]
@@ -158,9 +158,9 @@ def test_a_bag_without_clouds_still_has_topics_and_tf(write):
     report = inspect_bag(write(*[m for m in robot() if m[0] != "/points"]))
     assert len(report.topics) == 5 and len(report.tf) == 4
     assert report.node == report.training and report.node_command is None
-    reason, remedy = remarks(report.node)
+    (reason,) = remarks(report.node)
     assert reason.startswith("has no PointCloud2; its topics are")
-    assert remedy.startswith("record the PointCloud2 topic of the LiDAR's driver")
+    assert reason.endswith("; record the PointCloud2 topic of the LiDAR's driver, and /tf, /tf_static")
 
 
 def test_what_is_no_bag_and_no_option_is_refused(write, tmp_path):
@@ -169,3 +169,114 @@ def test_what_is_no_bag_and_no_option_is_refused(write, tmp_path):
         inspect_bag(tmp_path / "empty")
     with pytest.raises(ConfigError, match="has no option 'point_topic'"):
         inspect_bag(write(*robot()), point_topic="/points")
+
+
+def without(*topics):
+    return [message for message in robot() if message[0] not in topics]
+
+
+def late_by(delay_ms, topic):
+    """The robot with the images of one camera stamped too early, against the time of their recording."""
+    for name, logged_ns, message in robot():
+        yield name, logged_ns + (delay_ms * MS if name == topic else 0), message
+
+
+def jumping(topic):
+    """Its clock is 3 s ahead for the first image."""
+    moved = 0
+    for name, logged_ns, message in robot():
+        moved += name == topic
+        ahead_ms = 3000 if name == topic and moved <= 1 else 0
+        yield name, logged_ns - ahead_ms * MS, message
+
+
+REFUSED = {
+    "no LiDAR": (
+        without("/points"),
+        "has no PointCloud2; its topics are /tf_static, /tf, /front/camera_info, /front/image_raw, "
+        "/rear/image_raw; record the PointCloud2 topic of the LiDAR's driver, and /tf, /tf_static",
+    ),
+    "no camera": (
+        without("/front/image_raw", "/rear/image_raw"),
+        "no camera images: nothing teaches names from this bag; record images with their CameraInfo, as "
+        "Image or CompressedImage",
+    ),
+    "no CameraInfo": (
+        without("/front/camera_info", "/rear/image_raw"),
+        "camera front is left out: the bag has no message on /front/camera_info, the camera model of "
+        "/front/image_raw; record it, or give what is missing by --with calibration=FILE",
+    ),
+    "no TF from the camera": (
+        [
+            *without("/tf_static", "/rear/image_raw"),
+            ("/tf_static", START, transforms(("base_link", "lidar", START, (0, 0, 2), NO_TURN))),
+        ],
+        "camera front is left out: TF: no transform from 'front' to 'lidar': 'front' is not in the tree; it "
+        "has base_link, lidar, odom; give what is missing by --with calibration=FILE",
+    ),
+    "no overlap": (
+        [
+            *without("/points", "/rear/image_raw"),
+            *[("/points", START + t * MS, cloud(START + t * MS, -XYZ[:3])) for t in SCANS_MS],
+        ],
+        "0% of the points lie in an image of some camera: the cameras look elsewhere, or TF or CameraInfo is "
+        "wrong, which --with calibration=FILE corrects",
+    ),
+    "images at other times": (
+        [
+            *without("/front/image_raw", "/rear/image_raw"),
+            *images("front", [ms + 400 for ms in (0, 100, 950)]),
+        ],
+        "no scan has an image within 100 ms and with a known pose; those on /front/image_raw are 300 ms "
+        "off: is a clock another one? --with clock_offset_ms=/front/image_raw:MS or align_clocks=true "
+        "corrects it, image_slop_ms=MS takes images farther in time",
+    ),
+    "another clock": (
+        late_by(700, "/front/image_raw"),
+        "by the times of recording, /front/image_raw is 0.692 s behind /points: late messages, or another "
+        "clock, which clock_offset_ms=/front/image_raw:692 or align_clocks=true corrects; --with "
+        "clock_offset_ms=/front/image_raw:0 takes the stamps as they are",
+    ),
+    "a clock that jumps": (
+        jumping("/front/image_raw"),
+        "by the times of recording, /front/image_raw is 0.5 s or more off /points for 25% of its messages: "
+        "late messages, or a clock that jumps; --with clock_offset_ms=/front/image_raw:0 takes the stamps as "
+        "they are",
+    ),
+    "no ego motion": (
+        [("/tf_static", START, MOUNTING), *without("/tf", "/tf_static")],
+        "no ego motion: 3 sweeps cannot be joined; record /tf with odom -> base_link or an Odometry topic, "
+        "or pip install 'clip2scene_ros[motion]' for --with ego_motion=kiss-icp, or --set pairing.sweeps=1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("messages", "reason"), REFUSED.values(), ids=REFUSED)
+def test_what_rules_training_out_is_told_in_one_line_with_the_remedy(write, messages, reason):
+    report, _ = look_into_bag(write(*messages), sweeps_joined=3)
+    assert [finding.text for finding in report.training if finding.fatal] == [reason]
+
+
+def test_nothing_rules_a_good_bag_out_nor_what_single_scans_can_do_without(write):
+    report, source = look_into_bag(write(*robot()), sweeps_joined=3)
+    assert not any(finding.fatal for finding in report.training), "the rear camera can be done without"
+    assert len(source) == 5 and report.scans_with_image == 5
+    (front,) = (camera for camera in report.cameras if camera.name == "front")
+    assert (front.image_offset_ms, front.largest_offset_ms) == (0, 100)
+    assert front.chain == ("lidar", "base_link", "front")
+    assert report.motion.chain == ("odom", "base_link", "lidar")
+    fixed = [("/tf_static", START, MOUNTING), *without("/tf", "/tf_static")]
+    standing, _ = look_into_bag(write(*fixed, name="standing"))
+    assert not any(finding.fatal for finding in standing.training)
+
+
+@pytest.mark.parametrize("options", [{"clock_offset_ms": {"/front/image_raw": 0}}, {"align_clocks": True}])
+def test_clocks_that_the_user_takes_or_corrects_rule_nothing_out(write, options):
+    report, _ = look_into_bag(write(*late_by(700, "/front/image_raw")), image_slop_ms=1000.0, **options)
+    assert not any(finding.fatal for finding in report.training)
+
+
+def test_clocks_of_topics_that_no_frame_needs_rule_nothing_out(write):
+    report, _ = look_into_bag(write(*late_by(700, "/rear/image_raw")))
+    assert "/rear/image_raw" in report.clock_notes
+    assert not any(finding.fatal for finding in report.training)

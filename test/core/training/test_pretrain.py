@@ -31,6 +31,7 @@ from clip2scene_core.config import (
     load,
     to_dict,
 )
+from clip2scene_core.data.source import FirstFrames
 from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.evaluation.pictures import save_picture
 from clip2scene_core.inference import SemanticSegmenter
@@ -350,6 +351,19 @@ def test_another_configuration_in_the_same_folder_is_refused(drive, colours, tmp
     other = replace(RUN, objective=replace(OBJECTIVE, tau=0.1))
     with pytest.raises(ConfigError, match="holds a run with another configuration"):
         train(drive(2), colours, tmp_path, other)
+
+
+def test_sweeps_of_a_recording_without_ego_motion_are_refused(drive, colours, tmp_path):
+    source = drive(2)
+    source.moves = False
+    with pytest.raises(ConfigError) as error:
+        train(FirstFrames(source, 2), colours, tmp_path / "run")
+    assert str(error.value) == (
+        "pairing.sweeps=2 needs ego motion, which is not known; name one, such as --with "
+        "ego_motion=kiss-icp, or --set pairing.sweeps=1"
+    )
+    assert not (tmp_path / "run").exists()
+    assert train(source, colours, tmp_path / "single", replace(RUN, pairing=replace(PAIRING, sweeps=1)))
 
 
 def test_two_processes_cannot_write_to_one_run(drive, colours, tmp_path):

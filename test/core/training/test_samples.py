@@ -8,10 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clip2scene_core.config import AugmentConfig, StudentConfig
+from clip2scene_core.config import AugmentConfig, StudentConfig, TrainingConfig
 from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.labels import LabelSet
-from clip2scene_core.training.samples import StepSampler, TrainingSamples, class_weights, collate_samples
+from clip2scene_core.training.samples import (
+    StepSampler,
+    TrainingSamples,
+    class_weights,
+    collate_samples,
+    load_batches,
+)
 
 STREET = LabelSet.named("street")
 AS_IT_IS = AugmentConfig(rotate=False, scale=0, tilt_deg=0, wave_m=0, crown_m=0, jitter_m=0, drop=0)
@@ -179,3 +185,17 @@ def test_rare_classes_weigh_more(frame_list, make_frame):
     assert weights["person"] / weights["road"] == pytest.approx((0.9 / 1e-4) ** 0.5, rel=1e-5)
     assert sum(weights.values()) / len(weights) == pytest.approx(1.0)
     np.testing.assert_allclose(class_weights(source, STREET, 0.0), 1.0)
+
+
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_a_frame_that_cannot_be_read_is_told_in_one_line_whichever_process_reads_it(streets, loaders):
+    class Torn(type(streets(1))):
+        def __getitem__(self, index):
+            raise DataError("scan 3 is truncated")
+
+    source = streets(1)
+    source.__class__ = Torn
+    settings = TrainingConfig(batch=1, steps=2, loaders=loaders)
+    with pytest.raises(DataError) as error:
+        next(load_batches(samples(source), collate_samples, settings, steps_done=0))
+    assert str(error.value) == "scan 3 is truncated"
