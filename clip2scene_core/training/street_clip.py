@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from clip2scene_core.checkpoint import write_safetensors
-from clip2scene_core.clip.attention import MODES
+from clip2scene_core.clip.attention import MODES, DenseMode
 from clip2scene_core.clip.templates import SLOT, prompt_templates
 from clip2scene_core.clip.towers import take_apart
 from clip2scene_core.clip.weights import CONFIG_FILE, WEIGHT_FILES, build_clip
@@ -107,7 +107,7 @@ def train_street_clip(
 
     def trained(average: AveragedModel, done: Record) -> TrainedClip:
         return TrainedClip(
-            weights=average.module.clip.state_dict(),
+            weights={name.removeprefix("clip."): each for name, each in average.module.state_dict().items()},
             record={**record, "config": to_dict(config), **done},
         )
 
@@ -156,7 +156,7 @@ def open_clip_config(model: TinyClipConfig) -> dict[str, Any]:
 class CaptionLearner(nn.Module):
     """A CLIP with all that its loss compares, as a function of what Fabric can wrap."""
 
-    def __init__(self, clip: Any, mode: str = "maskclip") -> None:
+    def __init__(self, clip: Any, mode: DenseMode = "maskclip") -> None:
         super().__init__()
         self.clip = clip
         self._mode = MODES[mode]
