@@ -5,7 +5,7 @@
 
 Reads `views_*.npz`, one file per town with pictures `rgb` (P, H, W, 3) and classes `class_id` (P, H, W) of
 the label set `town`. Every third town is for testing. Prints the mIoU over the classes of `street` of (a) the
-most frequent class at each position of the picture, (b) gradient-boosted trees on the colour of one pixel, and
+most frequent class at each position of the picture, (b) gradient-boosted trees on the colour of a pixel and
 (c) trees on colour and position.
 """
 
