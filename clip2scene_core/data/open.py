@@ -37,7 +37,7 @@ def open_source(
     sweeps. Several roots, and the bags in a folder of a `rosbag`, are joined, see JoinedDrives. Raises
     ConfigError for an unknown kind or option, DataError where a recording is not what the kind promises.
     """
-    if isinstance(root, Path | str | None) and _folder(root) is None:
+    if root is None or (isinstance(root, Path | str) and _folder(root) is None):
         return open_recording(kind, None, progress, **options)
     drives = {
         name: open_recording(kind, path, progress, **options)

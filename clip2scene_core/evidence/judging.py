@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from clip2scene_core.data.source import FrameSource
+from clip2scene_core.errors import DataError
 from clip2scene_core.inference.segmenter import SemanticSegmenter
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.metrics import Confusion
@@ -30,7 +31,7 @@ def judge(
     """
     confusions = {"all": Confusion.empty(label_set), "seen": Confusion.empty(label_set)}
     for index, (predicted, by_teacher) in enumerate(zip(predictions, projected, strict=True)):
-        truth = label_set.from_set(source.label_set, source[index].labels.class_id)
+        truth = _truth(source, index, label_set)
         seen = by_teacher != label_set.ignore_id
         confusions["all"] += Confusion.of(label_set, truth, predicted)
         confusions["seen"] += Confusion.of(label_set, truth[seen], predicted[seen])
@@ -41,6 +42,14 @@ def predictions(source: FrameSource, segmenter: SemanticSegmenter) -> Iterator[n
     """Class ids (N,) by a student, frame after frame, from scans alone."""
     for index in range(len(source)):
         yield segmenter.segment(replace(source[index], images={}, world_from_camera={})).class_id
+
+
+def _truth(source: FrameSource, index: int, label_set: LabelSet) -> np.ndarray:
+    """(N,) class ids of `label_set`; raises DataError where there are none."""
+    labels = source[index].labels
+    if source.label_set is None or labels is None:
+        raise DataError(f"frame {index} has no ground truth to be judged by")
+    return label_set.from_set(source.label_set, labels.class_id)
 
 
 def _percent(confusion: Confusion) -> dict[str, Any]:

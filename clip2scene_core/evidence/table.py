@@ -14,7 +14,7 @@ Results = Mapping[str, Sequence[Mapping[str, Any]]]
 """By name of the row, one of each seed."""
 
 
-def rows_of(results: Results) -> list[tuple[str, str, str, str]]:
+def rows_of(results: Results) -> list[tuple[str, ...]]:
     """Name, mIoU of all points and of those that a camera sees, mean and spread in %, and the paper's."""
     paper = {row.name: row.paper for row in ROWS}
     return [

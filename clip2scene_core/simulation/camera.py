@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clip2scene_core.cameras import Camera, rays
+from clip2scene_core.cameras import Camera, rays, resized
 from clip2scene_core.geometry import SE3
-from clip2scene_core.simulation.light import light_along
+from clip2scene_core.simulation.light import View, light_along
 from clip2scene_core.simulation.optics import Optics
 from clip2scene_core.simulation.scene import Scene
-from clip2scene_core.simulation.weather import Weather
+from clip2scene_core.simulation.weather import Weather as Weather
 from clip2scene_core.types import CameraImage
 
 _SHADOWS_M = 12.0
@@ -47,60 +47,70 @@ def render(
     weather: Weather,
     *,
     optics: Optics | None = None,
+    oversampling: int = 1,
     rng: np.random.Generator | int = 0,
     frame_id: str = "camera",
 ) -> Rendering:
     """What a camera sees at one time; pixels that no ray reaches, outside a fisheye's circle, are black.
 
-    `optics` None is an average camera. `rng` draws its noise; a whole number
-    gives each stamp its own.
+    `optics` None is an average camera. The light of a pixel is the mean of `oversampling`^2 rays; its class
+    and range are those of the ray in its middle. `rng` draws the noise; a whole number gives each stamp its
+    own.
     """
-    rays_camera = rays(camera, _pixels(camera)).astype(np.float32)
-    reached = np.isfinite(rays_camera).all(axis=1)
-    directions = rays_camera[reached] @ world_from_camera.rotation.T.astype(np.float32)
-    scene = _around(scene, world_from_camera.translation, directions, stamp_ns).frozen(stamp_ns)
-    origins = np.broadcast_to(world_from_camera.translation.astype(np.float32), directions.shape)
-    hits = scene.trace(origins, directions, np.array([stamp_ns]), np.zeros(len(directions), np.int64))
-
-    def picture(values: np.ndarray, elsewhere: float) -> np.ndarray:
-        whole = np.full((len(reached), *values.shape[1:]), elsewhere, values.dtype)
-        whole[reached] = values
-        return whole.reshape(camera.height, camera.width, *values.shape[1:])
-
-    width = _pixel_angles(camera, rays_camera)[reached]
-    light = light_along(scene, hits, origins, directions, width, picture, weather)
+    view, cosine = _view(camera, world_from_camera)
+    scene = _around(scene, view, stamp_ns).frozen(stamp_ns)
+    hits = scene.trace(
+        view.origins, view.directions, np.array([stamp_ns]), np.zeros(len(view.angle), np.int64)
+    )
+    if oversampling == 1:
+        light = view.picture(light_along(scene, view, hits, weather), 0.0)
+    else:
+        light = _oversampled(scene, camera, world_from_camera, weather, oversampling)
     if not isinstance(rng, np.random.Generator):
         rng = np.random.default_rng([rng, stamp_ns])
-    rgb = (optics or Optics()).develop(picture(light, 0.0), picture(rays_camera[reached, 2], 0.0), rng)
+    rgb = (optics or Optics()).develop(light, cosine, rng)
     class_id = np.where(hits.face >= 0, scene.class_id[hits.face], 0).astype(np.uint8)
     return Rendering(
         image=CameraImage(rgb=rgb, camera=camera, stamp_ns=stamp_ns, frame_id=frame_id),
-        class_id=picture(class_id, 0),
-        range_m=picture(hits.range_m, np.inf),
+        class_id=view.picture(class_id, 0),
+        range_m=view.picture(hits.range_m, np.inf),
     )
 
 
-def _pixels(camera: Camera) -> np.ndarray:
-    """(H * W, 2) int64: column and row of the pixel centres, row by row."""
-    return np.indices((camera.height, camera.width))[::-1].reshape(2, -1).T
+def _oversampled(
+    scene: Scene, camera: Camera, world_from_camera: SE3, weather: Weather, times: int
+) -> np.ndarray:
+    """(H, W, 3) light of a frozen scene, the mean of `times` x `times` rays a pixel."""
+    view, _ = _view(resized(camera, times * camera.width, times * camera.height), world_from_camera)
+    hits = scene.trace(
+        view.origins, view.directions, np.zeros(1, np.int64), np.zeros(len(view.angle), np.int64)
+    )
+    light = view.picture(light_along(scene, view, hits, weather), 0.0)
+    return light.reshape(camera.height, times, camera.width, times, 3).mean(axis=(1, 3))
 
 
-def _pixel_angles(camera: Camera, rays_camera: np.ndarray) -> np.ndarray:
-    """(H * W,) radians between the ray of each pixel and that of the next one."""
-    grid = rays_camera.reshape(camera.height, camera.width, 3)
-    angle = np.zeros(grid.shape[:2], np.float32)
-    if camera.width > 1:
-        across = np.linalg.norm(np.diff(grid, axis=1), axis=2)
-        angle[:, :-1], angle[:, -1] = across, across[:, -1]
-    # At the edge of a fisheye's circle the next pixel has no ray.
-    return np.where(np.isfinite(angle), angle, np.float32(1.0 / camera.matrix[0, 0])).ravel()
+def _view(camera: Camera, world_from_camera: SE3) -> tuple[View, np.ndarray]:
+    """The rays of a camera, and (H, W) float32: their cosines to the optical axis, 0 where there is none."""
+    pixels = np.indices((camera.height, camera.width))[::-1].reshape(2, -1).T
+    grid = rays(camera, pixels).astype(np.float32).reshape(camera.height, camera.width, 3)
+    reached = np.asarray(np.isfinite(grid).all(axis=2))
+    step = np.linalg.norm(np.diff(grid, axis=1, append=grid[:, -1:]), axis=2)
+    # The last pixel of a row, and that at the edge of a fisheye's circle, have no next one.
+    angle = np.where(np.isfinite(step) & (step > 0), step, np.float32(1.0 / camera.matrix[0, 0]))
+    view = View(
+        origin=world_from_camera.translation.astype(np.float32),
+        directions=grid[reached] @ world_from_camera.rotation.T.astype(np.float32),
+        angle=angle[reached],
+        reached=reached,
+    )
+    return view, np.where(reached, grid[..., 2], np.float32(0))
 
 
-def _around(scene: Scene, origin: np.ndarray, directions: np.ndarray, stamp_ns: int) -> Scene:
+def _around(scene: Scene, view: View, stamp_ns: int) -> Scene:
     """The scene with the actors that the view or its shadows may show."""
-    if not scene.actors or not len(directions):
+    if not scene.actors or not len(view.directions):
         return scene
-    axis = directions.mean(axis=0, dtype=np.float64)
+    axis = view.directions.mean(axis=0, dtype=np.float64)
     axis /= max(float(np.linalg.norm(axis)), 1e-9)
-    opening = float(np.arccos(np.clip((directions @ axis).min(), -1.0, 1.0)))
-    return scene.in_cone(stamp_ns, origin, axis, opening, _SHADOWS_M)
+    opening = float(np.arccos(np.clip((view.directions @ axis).min(), -1.0, 1.0)))
+    return scene.in_cone(stamp_ns, view.origin, axis, opening, _SHADOWS_M)

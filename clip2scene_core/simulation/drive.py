@@ -6,7 +6,7 @@ import numpy as np
 
 from clip2scene_core.errors import ConfigError
 from clip2scene_core.geometry import SE3
-from clip2scene_core.simulation.camera import Rendering, Weather, render
+from clip2scene_core.simulation.camera import Rendering, render
 from clip2scene_core.simulation.lidar import LidarModel, sweep
 from clip2scene_core.simulation.optics import Optics
 from clip2scene_core.simulation.rigs import make_rig
@@ -14,6 +14,7 @@ from clip2scene_core.simulation.roads import Curve
 from clip2scene_core.simulation.scene import Actor
 from clip2scene_core.simulation.town import Town
 from clip2scene_core.simulation.traffic import trajectory_on
+from clip2scene_core.simulation.weather import Weather
 from clip2scene_core.trajectory import Trajectory
 from clip2scene_core.types import LidarScan, SemanticLabels
 

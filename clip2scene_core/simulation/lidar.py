@@ -39,6 +39,7 @@ REFLECTIVITY = {
     Material.CLOTH: 0.30,
     Material.SKIN: 0.45,
     Material.PLASTIC: 0.35,
+    Material.HAIR: 0.30,
 }
 """Share of near-infrared light that a surface sends back, of even brightness; a retro-reflector exceeds 1."""
 

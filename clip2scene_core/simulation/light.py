@@ -5,7 +5,6 @@ Shapes: N rays, H x W pixels. Light is linear RGB, 1 is a white surface that fac
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +14,6 @@ from clip2scene_core.simulation.paints import albedo
 from clip2scene_core.simulation.scene import Hits, Scene
 from clip2scene_core.simulation.textures import TEXTURES, spots_of, wetted
 from clip2scene_core.simulation.weather import Weather
-
-Picture = Callable[[np.ndarray, float], np.ndarray]
-"""Puts values (N, ...) of rays in the places of their pixels, (H, W, ...); others get the number."""
 
 _OFF_M = np.float32(0.02)
 """How far above a surface rays start."""
@@ -36,11 +32,34 @@ _GROUND_ALBEDO = np.float32(0.18)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """The rays of the pixels of a picture."""
+
+    origin: np.ndarray
+    """(3,) float32, of all rays, in the world."""
+    directions: np.ndarray
+    """(N, 3) float32 unit vectors of the world, pixel by pixel, row by row."""
+    angle: np.ndarray
+    """(N,) float32 radians that each pixel is wide."""
+    reached: np.ndarray
+    """(H, W) bool: which pixels have a ray."""
+
+    @property
+    def origins(self) -> np.ndarray:
+        """(N, 3) float32."""
+        return np.broadcast_to(self.origin, self.directions.shape)
+
+    def picture(self, values: np.ndarray, elsewhere: float) -> np.ndarray:
+        """(H, W, ...) the values (N, ...) of rays in the places of their pixels."""
+        whole = np.full((*self.reached.shape, *values.shape[1:]), elsewhere, values.dtype)
+        whole[self.reached] = values
+        return whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Surfaces:
     """What the rays have met; N rays that hit something."""
 
-    rows: np.ndarray
-    """(N,) int64: which rays."""
     albedo: np.ndarray
     """(N, 3) float32."""
     mirror: np.ndarray
@@ -49,48 +68,35 @@ class _Surfaces:
     """(N, 3) float32."""
 
 
-def light_along(
-    scene: Scene,
-    hits: Hits,
-    origins: np.ndarray,
-    directions: np.ndarray,
-    angle: np.ndarray,
-    picture: Picture,
-    weather: Weather,
-) -> np.ndarray:
-    """(N, 3) float32 light that comes along rays whose pixels are `angle` (N,) radians wide.
-
-    The scene is frozen; `hits` are what the rays from origins along directions (N, 3) meet in it.
-    """
-    light = np.empty((len(directions), 3), np.float32)
+def light_along(scene: Scene, view: View, hits: Hits, weather: Weather) -> np.ndarray:
+    """(N, 3) float32: the light that comes along the rays of a view, which meet `hits` in a frozen scene."""
+    light = np.empty((len(view.directions), 3), np.float32)
     away = hits.face < 0
-    light[away] = weather.sky(directions[away])
+    light[away] = weather.sky(view.directions[away])
     rows = np.flatnonzero(~away)
     if not len(rows):
         return light
-    surfaces = _surfaces(scene, hits, rows, directions[rows], angle[rows], weather)
-    normal, range_m = hits.normal[rows], hits.range_m[rows]
-    at = origins[rows] + directions[rows] * range_m[:, None] + _OFF_M * normal
+    directions, normal, range_m = view.directions[rows], hits.normal[rows], hits.range_m[rows]
+    surfaces = _surfaces(scene, hits, rows, directions, view.angle[rows] * range_m, weather)
+    at = view.origin + directions * range_m[:, None] + _OFF_M * normal
     leafy = scene.material[hits.face[rows]] == Material.LEAF
-    sky_share = _open_sky(scene, at, hits, rows, picture)
-    arriving = _sunlight(scene, at, normal, leafy, weather) + _skylight(normal, sky_share, weather)
-    mirror = surfaces.mirror * (1 + 5 * _fresnel(-np.einsum("ni,ni->n", directions[rows], normal)))
+    arriving = _sunlight(scene, at, normal, leafy, weather)
+    arriving += _skylight(normal, _open_sky(scene, view, hits, rows, at), weather)
+    mirror = surfaces.mirror * (1 + 5 * _fresnel(-np.einsum("ni,ni->n", directions, normal)))
     mirror = np.minimum(mirror, 0.9)
     seen = surfaces.albedo * arriving + surfaces.glow
-    seen += (_mirrored(scene, at, directions[rows], normal, mirror, weather) - seen) * mirror[:, None]
+    seen += (_mirrored(scene, at, directions, normal, mirror, weather) - seen) * mirror[:, None]
     clear = np.exp(-range_m / np.float32(weather.visibility_m))[:, None]
     light[rows] = weather.haze_rgb + (seen - weather.haze_rgb) * clear
     return light
 
 
 def _surfaces(
-    scene: Scene, hits: Hits, rows: np.ndarray, directions: np.ndarray, angle: np.ndarray, weather: Weather
+    scene: Scene, hits: Hits, rows: np.ndarray, directions: np.ndarray, width_m: np.ndarray, weather: Weather
 ) -> _Surfaces:
-    """The texture of everything that the rays have met, material by material."""
+    """The texture of all that rays have met, material by material; pixels are `width_m` (N,) wide there."""
     colour = albedo(scene, hits.face[rows], weather)
-    width = angle * hits.range_m[rows]
     result = _Surfaces(
-        rows=rows,
         albedo=np.empty((len(rows), 3), np.float32),
         mirror=np.empty(len(rows), np.float32),
         glow=np.zeros((len(rows), 3), np.float32),
@@ -102,7 +108,7 @@ def _surfaces(
         own = order[ends[kind] - np.count_nonzero(material == kind) : ends[kind]]
         if not len(own):
             continue
-        spots = spots_of(scene, hits, rows[own], directions[own], width[own], weather)
+        spots = spots_of(scene, hits, rows[own], directions[own], width_m[own], weather)
         finish = texture(spots, colour[own])
         if weather.wetness > 0 and kind in _SOAKED:
             finish = wetted(spots, finish, weather.wetness)
@@ -133,20 +139,15 @@ def _skylight(normal: np.ndarray, open_share: np.ndarray, weather: Weather) -> n
     return up * weather.sky_rgb + (1 - up) * scattered
 
 
-def _open_sky(scene: Scene, at: np.ndarray, hits: Hits, rows: np.ndarray, picture: Picture) -> np.ndarray:
+def _open_sky(scene: Scene, view: View, hits: Hits, rows: np.ndarray, at: np.ndarray) -> np.ndarray:
     """(N,) how much around each surface is open: one ray each, the mean over neighbours at like distance."""
-    whole = np.zeros(len(hits.face), np.float32)
-    index = picture(np.arange(len(hits.face)), -1)
-    line, column = np.indices(index.shape)
-    tile = np.zeros(len(hits.face), np.int64)
-    tile[index[index >= 0]] = ((line % _CORNERS) * _CORNERS + column % _CORNERS)[index >= 0]
-    outwards = hits.normal[rows] + _DIRECTIONS[tile[rows]]
+    line, column = np.nonzero(view.reached)
+    outwards = hits.normal[rows] + _DIRECTIONS[(line % _CORNERS * _CORNERS + column % _CORNERS)[rows]]
     outwards /= np.sqrt(np.einsum("ni,ni->n", outwards, outwards))[:, None]
-    whole[rows] = ~scene.blocked(at, outwards, np.full(len(rows), _OPEN_M))
-    smooth = _evened(picture(whole, 0.0), picture(np.minimum(hits.range_m, _FAR_M), _FAR_M))
-    flat = np.zeros(len(hits.face), np.float32)
-    flat[index[index >= 0]] = smooth[index >= 0]
-    return flat[rows]
+    share = np.zeros(len(hits.face), np.float32)
+    share[rows] = ~scene.blocked(at, outwards, np.full(len(rows), _OPEN_M))
+    range_m = np.minimum(hits.range_m, _FAR_M)
+    return _evened(view.picture(share, 0.0), view.picture(range_m, float(_FAR_M)))[view.reached][rows]
 
 
 def _evened(values: np.ndarray, range_m: np.ndarray) -> np.ndarray:

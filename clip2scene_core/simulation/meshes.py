@@ -38,6 +38,7 @@ class Material(IntEnum):
     CLOTH = 17
     SKIN = 18
     PLASTIC = 19
+    HAIR = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

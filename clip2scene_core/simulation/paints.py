@@ -70,7 +70,8 @@ _MIXED = 105.0
 @cache
 def _table() -> tuple[np.ndarray, dict[str, tuple[int, int]]]:
     """All colours (K, 3), linear, and the first row and number of rows of each palette."""
-    colours, where = [], {}
+    colours: list[list[int]] = []
+    where = {}
     for name, text in _PALETTES.items():
         words = text.split()
         where[name] = (len(colours), len(words))

@@ -194,7 +194,7 @@ def _dressed(rng: np.random.Generator, class_name: str, headgear: str, hem: floa
         skin=surface(class_name, Material.SKIN, tinted(rng, pick(rng, _SKINS), 8)),
         hair=helmet
         if headgear in ("helmet", "cap")
-        else surface(class_name, Material.CLOTH, pick(rng, _HAIR)),
+        else surface(class_name, Material.HAIR, pick(rng, _HAIR)),
         top=top,
         legs=legs,
         shoes=surface(class_name, Material.RUBBER, tinted(rng, (60, 56, 54), 30)),

@@ -110,11 +110,7 @@ class Scene:
         self._corners = np.concatenate([m.faces + o for m, o in zip(meshes, offsets, strict=True)])
         first = np.flatnonzero(np.diff(self.object_id, prepend=-1))
         lowest = self._vertices[:, 2][self._corners].min(axis=1)
-        self._foot_m = (
-            np.repeat(np.minimum.reduceat(lowest, first), np.diff(first, append=len(lowest)))
-            if len(first)
-            else lowest
-        )
+        self._foot_m = np.repeat(np.minimum.reduceat(lowest, first), np.diff(first, append=len(lowest)))
 
     def corners(self, face: np.ndarray) -> np.ndarray:
         """(N, 3, 3) float32 metres: the corners of faces (N,), in the frame of their mesh."""

@@ -162,7 +162,7 @@ def asphalt(spots: Spots, albedo: np.ndarray) -> Finish:
     footprint = spots.footprint
     stains = octaves(spots.u, spots.v, (9.0, 3.0, 1.1), footprint)
     grain = octaves(spots.u, spots.v, (0.35, 0.12, 0.04, 0.015), footprint)
-    albedo = _scaled(albedo, 1 + 0.22 * stains + 0.5 * grain)
+    albedo = _scaled(albedo, 1 + 0.2 * stains + 0.38 * grain)
     x, y = _turned(spots, 1)
     column, fx = cells(x, 6.5)
     row, fy = cells(y + 3.1 * (column % 2), 9.0)
@@ -345,8 +345,8 @@ def cloth(spots: Spots, albedo: np.ndarray) -> Finish:
     """Plain, striped or chequered, with folds."""
     kind = random(spots.key, (albedo[:, 0] * 1e4).astype(np.int64), spots.seed)
     size = 0.04 + 0.08 * spots.draw(29)
-    stripe = _bars(spots.v, size, spots.footprint_v) * (kind > 0.55)
-    check = _bars(spots.u, size, spots.footprint_u) * (kind > 0.8)
+    stripe = _bars(spots.v, size, spots.footprint_v) * (kind > 0.7)
+    check = _bars(spots.u, size, spots.footprint_u) * (kind > 0.88)
     other = np.stack([spots.draw(30 + k) for k in range(3)], axis=1) ** 2 * np.float32(0.8)
     albedo = _mixed(albedo, other, np.maximum(stripe, check))
     return Finish(albedo=_scaled(albedo, 1 + 0.45 * spots.grain(0.25, 0.09)))
@@ -414,7 +414,7 @@ def retroreflector(spots: Spots, albedo: np.ndarray) -> Finish:
 
 
 def plain(spots: Spots, albedo: np.ndarray) -> Finish:
-    """Rubber, plastic, skin: a little uneven."""
+    """Rubber, plastic, skin, hair: a little uneven."""
     return Finish(albedo=_scaled(albedo, 1 + 0.12 * spots.grain(0.4, 0.1)), mirror=0.03)
 
 
@@ -447,5 +447,6 @@ TEXTURES: dict[Material, Texture] = {
     Material.CLOTH: cloth,
     Material.SKIN: plain,
     Material.PLASTIC: plain,
+    Material.HAIR: plain,
 }
 """By material."""

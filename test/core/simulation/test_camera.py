@@ -206,6 +206,20 @@ def test_a_surface_gets_light_by_the_cosine_of_its_angle_to_the_sun() -> None:
     assert half / full == pytest.approx(0.5, rel=0.15)
 
 
+def test_oversampling_smooths_edges_but_leaves_the_truth() -> None:
+    scene, camera = Scene(plate((-1, -1), (1.04, 1), 10.0, CAR)), pinhole(100, 40, 90.0)
+    weather = replace(WEATHER, sunlight=0.0)
+    plain, fine = (
+        render(scene, camera, SE3.identity(), 0, weather, optics=EVEN, oversampling=times) for times in (1, 4)
+    )
+    np.testing.assert_array_equal(plain.class_id, fine.class_id)
+    np.testing.assert_array_equal(plain.range_m, fine.range_m)
+    dark, bright = sorted(int(plain.image.rgb[20, column, 2]) for column in (50, 90))
+    # The edge of the plate, x / z = 0.104 and 49.5 px + 5.2 px, lies in the column 55: 54.5 to 55.5.
+    assert dark + 5 < fine.image.rgb[20, 55, 2] < bright - 5
+    assert plain.image.rgb[20, 55, 2] in range(bright - 3, bright + 4)
+
+
 def test_more_exposure_gives_a_brighter_picture() -> None:
     scene, camera = town_like(), pinhole(60, 30, 80.0)
     means = [
