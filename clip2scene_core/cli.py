@@ -33,7 +33,6 @@ from clip2scene_core.terminal import (
     print_notes,
     print_report,
     print_rows,
-    print_table,
     print_training,
     print_wrote,
     progress,
@@ -508,31 +507,6 @@ def adapt(
     checkpoints.save(adapted.checkpoint, out)
     console.print(f"statistics of {adapted.scans} of {len(source)} scans, with a share of {config.share:g}")
     print_wrote(str(out))
-
-
-@app.command()
-def evidence(
-    out: Annotated[Path, typer.Argument(help="folder of drives, runs and results; an interrupted one goes on")],
-    config: RunFile = None,
-    settings: RunSet = None,
-) -> None:
-    """Runs the ablations of the method in the simulated town and says whether it does what it should."""
-    from clip2scene_core.config import EvidenceConfig
-    from clip2scene_core.evidence.run import run_evidence
-    from clip2scene_core.evidence.table import claims_of, markdown, rows_of
-
-    plan = configuration.load(EvidenceConfig, config, settings or ())
-    record = training_record("clip2scene", 0, plan.pretrain.training.device)
-    results = run_evidence(plan, out, record=record, stage=progress)
-    _write_json(out / "results.json", {**record, "results": results})
-    with whole_file(out / "evidence.md") as temporary:
-        temporary.write_text(markdown(results))
-    print_table(("row", "mIoU, all points", "points that a camera sees", "paper"), rows_of(results))
-    claims = claims_of(results)
-    print_notes([f"{'holds' if holds else 'FAILS'}: {what}" for what, holds in claims])
-    print_wrote(f"results.json and evidence.md to {out}")
-    if not all(holds for _, holds in claims):
-        raise typer.Exit(1)
 
 
 @app.command()

@@ -349,30 +349,6 @@ class StreetClipConfig:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrivesConfig:
-    """Simulated drives, each through a town of its own."""
-
-    training: int = setting(120, "drives to learn from", least=1)
-    held_out: int = setting(24, "drives to be judged by", least=1)
-    frames: int = setting(4, "scans of a drive", least=1)
-    first_seed: int = setting(20_000, "of the towns to learn from", least=0, most=400_000)
-    lidar: str = setting("HDL-32E", "name of the LiDAR, or random")
-    cameras: str = setting("nuscenes", "rig of the cameras: nuscenes, kitti or a number")
-    size: str = setting("400x225", "width and height of the images")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvidenceConfig:
-    """What `clip2scene evidence` reads from a YAML file, and what it saves beside its results."""
-
-    drives: DrivesConfig = setting(DrivesConfig, "what is learnt from, and judged by")
-    pretrain: PretrainConfig = setting(PretrainConfig, "the full method")
-    rows: tuple[str, ...] = setting((), "names of rows of the table; none for all")
-    seeds: int = setting(3, "runs of each row", least=1)
-    workers: int = setting(2, "runs at a time, each with its part of the cores", least=1)
-
-
 AnyRunConfig = RunConfig | PretrainConfig | StreetClipConfig
 
 

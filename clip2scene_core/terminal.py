@@ -111,16 +111,16 @@ def print_report(report: BagReport) -> None:
     """What is known of a bag: facts, then what it is good for."""
     scans = f", {report.motion.scans_usable} usable scans of {report.points_topic}" if report.motion else ""
     console.print(f"{report.path}: {len(report.topics)} topics{scans}", style="bold", soft_wrap=True)
-    print_table(
+    _print_table(
         ("topic", "type", ">count", ">Hz", ">gap s", ">delay ms", "frame"),
         [_topic_row(topic) for topic in report.topics],
     )
     _print_tf(report.tf)
-    print_table(
+    _print_table(
         ("LiDAR", ">points a scan", "intensity", "ring", "time of points", "remark"),
         [_lidar_row(lidar, main=lidar.topic == report.points_topic) for lidar in report.lidars],
     )
-    print_table(
+    _print_table(
         ("camera", "images", ">size", "CameraInfo", ">scans with image", ">points seen"),
         [_camera_row(camera) for camera in report.cameras],
     )
@@ -157,7 +157,7 @@ def print_training_report(name: str, report: BagReport) -> None:
     for camera in cameras:
         table.add_row(f"  {camera.name}", _calibration(camera))
     console.print(table)
-    print_table(
+    _print_table(
         ("  camera", ">size", ">Hz", ">ms to scan", ">at most ms", ">with image", ">points seen"),
         [_timed_camera_row(camera, topics[camera.topic]) for camera in cameras],
     )
@@ -216,7 +216,7 @@ def print_wrote(what: str) -> None:
     console.print(f"wrote {what}", soft_wrap=True)
 
 
-def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Nothing without rows; columns with `>` are numbers, the first one is broken least."""
     if not rows:
         return
