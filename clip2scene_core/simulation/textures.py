@@ -33,21 +33,21 @@ class Spots:
     """Where pixels meet surfaces of one material."""
 
     u: np.ndarray
-    """(N,) along the surface: level on walls, x of the object on the ground."""
+    """(N,) float32 metres along the surface: level on walls, x of the object on the ground."""
     v: np.ndarray
-    """(N,) across u: up on walls, y of the object on the ground."""
+    """(N,) float32 metres across u: up on walls, y of the object on the ground."""
     footprint_u: np.ndarray
-    """(N,) length that a pixel covers along u."""
+    """(N,) float32 metres that a pixel covers along u."""
     footprint_v: np.ndarray
-    """(N,) the same along v."""
+    """(N,) float32 metres, the same along v."""
     height: np.ndarray
-    """(N,) above the lowest point of the object."""
+    """(N,) float32 metres above the lowest point of the object."""
     corners_u: np.ndarray
-    """(N, 3) u of the corners of the face."""
+    """(N, 3) float32 metres: u of the corners of the face."""
     corners_v: np.ndarray
-    """(N, 3) v of the corners of the face."""
+    """(N, 3) float32 metres: v of the corners of the face."""
     rim: np.ndarray
-    """(N,) barycentric weight of the first corner of the face: 0 at the rim of a fan, 1 in its middle."""
+    """(N,) float32 barycentric weight of the first corner of the face: 0 at the rim of a fan, 1 inside."""
     key: np.ndarray
     """(N,) int64, another number for each object."""
     class_id: np.ndarray
@@ -88,9 +88,9 @@ class Finish:
     albedo: np.ndarray
     """(N, 3) float32, share of the light that they scatter."""
     mirror: np.ndarray | float = 0.0
-    """(N,) share that they mirror where they face the camera."""
+    """(N,) float32 share that they mirror where they face the camera."""
     glow: np.ndarray | float = 0.0
-    """(N, 3) light that they send out themselves."""
+    """(N, 3) float32 light that they send out themselves."""
 
 
 Texture = Callable[[Spots, np.ndarray], Finish]

@@ -49,13 +49,16 @@ def caption_words() -> CaptionWords:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Boxes:
-    """Boxes of whole patches: rows top..bottom and columns left..right, ends excluded."""
+    """Boxes of whole patches."""
 
     top: Tensor
+    """(B, K) int64, first row."""
     left: Tensor
+    """(B, K) int64, first column."""
     bottom: Tensor
+    """(B, K) int64, row after the last."""
     right: Tensor
-    """(B, K) int64 each."""
+    """(B, K) int64, column after the last."""
 
     def means(self, patches: Tensor) -> Tensor:
         """(B, K, C) of what is in each box of (B, h, w, C), by an integral image."""
