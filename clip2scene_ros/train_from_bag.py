@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from clip2scene_core.cli import (
+from clip2scene_core.cli.app import Command
+from clip2scene_core.cli.options import (
     Check,
-    Command,
     Frames,
     Model,
     Pretrained,
@@ -25,7 +25,7 @@ from clip2scene_core.cli import (
     With,
     Words,
 )
-from clip2scene_core.training_commands import pretrain_on_bags, pretraining
+from clip2scene_core.cli.runs import pretrain_on_bags, pretraining
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 

@@ -1,0 +1,76 @@
+"""What commands open: recordings, students and teachers, as their arguments name them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from clip2scene_core import config as configuration
+from clip2scene_core.cli.runs import teacher_settings
+from clip2scene_core.config import InferenceConfig, TeacherConfig
+from clip2scene_core.data.open import parse_options
+from clip2scene_core.errors import DataError
+from clip2scene_core.terminal import print_notes, progress
+from clip2scene_core.writing import whole_file
+
+
+def open_frames(
+    kind: str, root: Path, frames: int, options: list[str] | None, *, tell_notes: bool = True
+) -> Any:
+    """The FrameSource of a recording, of its first `frames` where that is not 0; raises DataError for none."""
+    from clip2scene_core.data import open_source
+    from clip2scene_core.data.source import FirstFrames
+
+    settings = parse_options(kind, root, options or ())
+    with progress("motion by KISS-ICP", at_once=False) as report:
+        source = open_source(kind, root, report, **settings)
+    if not len(source):
+        raise DataError(f"{kind} recording {root} has no frames")
+    if tell_notes:
+        print_notes(source.notes)
+    return FirstFrames(source, frames) if 0 < frames < len(source) else source
+
+
+def open_teacher(config: Path | None, settings: list[str] | None, words: str, label_set: str) -> Any:
+    """The Teacher with a vocabulary."""
+    from clip2scene_core.inference.teacher import Teacher
+    from clip2scene_core.labels import LabelSet
+
+    vocabulary = LabelSet.from_words(words) if words else LabelSet.named(label_set)
+    chosen = configuration.load(TeacherConfig, config, settings or ())
+    with progress("loading the teacher", at_once=False) as report:
+        return Teacher(chosen, vocabulary, report)
+
+
+def open_student(checkpoint: str, settings: list[str] | None) -> Any:
+    """The SemanticSegmenter of a checkpoint, the shipped one where it is ''."""
+    from clip2scene_core.inference import SemanticSegmenter
+
+    config = configuration.load(InferenceConfig, None, settings or ())
+    return SemanticSegmenter.from_checkpoint(checkpoint or None, config=config)
+
+
+def chosen_teacher(model: str, pretrained: str, settings: list[str] | None) -> list[str]:
+    """Settings of the teacher, of which some have options of their own."""
+    return [*(settings or ()), *teacher_settings(model, pretrained)]
+
+
+def without_images(kind: str, root: Path, options: list[str] | None) -> list[str]:
+    """No cameras, of recordings that can do without reading them."""
+    from clip2scene_core.data.open import known_options
+
+    known, unwanted = known_options(kind, root), {"cameras": "cameras=", "images": "images=0"}
+    return [*(option for name, option in unwanted.items() if name in known), *(options or ())]
+
+
+def check_is_no_input(bag: Path, root: Path) -> None:
+    """Raises DataError where writing `bag` would replace the recording at `root`."""
+    if root.resolve().is_relative_to(bag.resolve()):
+        raise DataError(f"{bag} is the recording itself, which would be replaced; name another one")
+
+
+def write_json(path: Path, content: dict[str, Any] | list[dict[str, Any]]) -> None:
+    """A file of JSON, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
