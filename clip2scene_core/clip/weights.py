@@ -272,7 +272,8 @@ def _silent_about_random_weights() -> Iterator[None]:
     """open_clip warns on the root logger that it leaves the weights random, which is what it was told."""
 
     def other(record: logging.LogRecord) -> bool:
-        return "initialized randomly" not in record.getMessage()
+        message = record.getMessage()
+        return "initialized randomly" not in message and "no CLIP weights found" not in message
 
     root = logging.getLogger()
     root.addFilter(other)
