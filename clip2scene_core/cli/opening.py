@@ -18,7 +18,7 @@ from clip2scene_core.writing import whole_file
 def open_frames(
     kind: str, root: Path, frames: int, options: list[str] | None, *, tell_notes: bool = True
 ) -> Any:
-    """The FrameSource of a recording, or of its first `frames` if not 0; raises DataError where it is empty."""
+    """The FrameSource of a recording, of its first `frames` if not 0; raises DataError where it is empty."""
     from clip2scene_core.data import open_source
     from clip2scene_core.data.source import FirstFrames
 
