@@ -118,7 +118,11 @@ IMAGES = "--model Readme --pretrained random --set height_px=24 --set window_px=
 TEACHER = f"{IMAGES} --set templates=none"
 SHORTER = {
     "simulate": "--towns 1 --sweeps 1",
-    "simulate --as": "--drives 1 --frames 1 --lidar VLP-16 --size 64x36",
+    "simulate --as bag": "--drives 1 --frames 1 --lidar VLP-16 --size 64x36",
+    "simulate --as nuscenes": "--drives 1 --frames 1 --lidar VLP-16 --size 64x36",
+    "simulate --as views": "--towns 1 --views 1 --size 64x36",
+    "train-clip": "--set model.image_px=16 --set model.layers=2 --set templates=none --set training.steps=1 "
+    "--set training.batch=1 --set training.loaders=0 --set training.device=cpu",
     "finetune": "--set training.steps=1 --set training.batch=1 --set training.loaders=0 "
     "--set training.device=cpu --set student.variant=14 --set student.width=0.05 --set student.voxel_m=0.5",
     "pretrain": "--set teacher.model=Readme --set teacher.pretrained=random --set teacher.templates=none "
@@ -145,7 +149,8 @@ def test_the_commands_of_the_readme_run(placeholders, monkeypatch):
     for line in commands_in(ROOT / "README.md", "clip2scene"):
         _, *words = shlex.split(line, comments=True)
         if words:
-            shorter = SHORTER.get(f"{words[0]} --as" if "--as" in words else words[0], "")
+            form = words[words.index("--as") :][:2] if "--as" in words else []
+            shorter = SHORTER.get(" ".join([words[0], *form]), "")
             done = CliRunner().invoke(app, [*words, *shlex.split(shorter)])
             assert done.exit_code == 0, f"{line}: {done.output}\n{done.exception!r}"
     results = (
@@ -156,6 +161,7 @@ def test_the_commands_of_the_readme_run(placeholders, monkeypatch):
         "out/learnt/student.safetensors",
         "out/named/street_overlay.png",
         "out/town/v1.0-sim/scene.json",
+        "out/street-clip/open_clip_model.safetensors",
         "frame.png",
     )
     assert [name for name in results if not Path(name).is_file()] == []

@@ -679,7 +679,7 @@ class TestView:
         pytest.importorskip("rerun", reason="rerun is not installed: pip install 'clip2scene_ros[viz]'")
         frames = [make_frame([[1, 2, 3]], [1]), make_frame([[1, 2, 3]])]
         source = frame_list(frames, LabelSet.named("street"))
-        monkeypatch.setattr(cli, "_open", lambda *arguments: source)
+        monkeypatch.setattr(cli.labelling, "open_frames", lambda *arguments: source)
         error = error_of("view", "scannet", tmp_path, tmp_path / "drive.rrd")
         assert f"frame 1 of {tmp_path} has no ground truth; try --by student" in error
         assert names(tmp_path) == []

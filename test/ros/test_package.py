@@ -150,7 +150,7 @@ class TestPip:
 
     def test_holds_both_packages_and_the_shared_files_but_no_tests(self, wheel):
         names = wheel.namelist()
-        assert {"clip2scene_core/cli.py", "clip2scene_ros/node.py"} <= set(names)
+        assert {"clip2scene_core/cli/app.py", "clip2scene_ros/node.py"} <= set(names)
         assert any(name.endswith("share/clip2scene_ros/package.xml") for name in names)
         assert not [name for name in names if name.startswith(("test", "ros_wheels"))]
 

@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from clip2scene_core.checkpoint import save
 from clip2scene_core.config import RunConfig, TrainingConfig
 from clip2scene_core.errors import ConfigError
 from clip2scene_core.training.clock import TrainingClock
@@ -62,6 +63,7 @@ def learn(tiny_checkpoint, tmp_path):
             clock=TrainingClock(fabric.device),
             checkpoint=lambda average, done: replace(tiny_checkpoint, training=done),
             after_step=lambda step, learnt: None,
+            save=save,
         )
         config = RunConfig(training=settings)
         optimise(task, settings, config, tmp_path / folder, fabric=fabric, report=lambda step, losses: None)

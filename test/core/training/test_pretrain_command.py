@@ -44,7 +44,7 @@ def pretrain(drive, colours, tmp_path, monkeypatch):
         opened.append(options)
         return drive(frames or 4, frame_0=DataError("image 0 is truncated"))
 
-    monkeypatch.setattr(cli, "_open", source)
+    monkeypatch.setattr(cli.training, "open_frames", source)
 
     def run(*arguments, code=0):
         arguments = ["pretrain", "kitti-raw", str(tmp_path), *map(str, arguments)]
