@@ -37,7 +37,7 @@ def main() -> None:
     for _ in range(settings.repeats + 1):
         spent.clear()
         wall, cpu = time.perf_counter(), time.process_time()
-        for camera in drive.base_from_camera:
+        for camera in drive.rig.cameras:
             drive.rendering(0, camera)
         results.append((time.process_time() - cpu, time.perf_counter() - wall, dict(spent)))
     cpu, _, stages = min(results[1:], key=lambda result: result[0])
