@@ -335,6 +335,7 @@ class StreetClipConfig:
 
     model: TinyClipConfig = setting(TinyClipConfig, "the CLIP")
     templates: str = setting("full", "sentences of the captions: full, simple or none")
+    bare: float = setting(0.5, "share of the captions that are bare words", least=0.0, most=1.0)
     boxes: int = setting(32, "boxes of each crop that have a caption, the whole crop among them", least=1)
     least_box_patches: int = setting(2, "shortest side of a box in patches", least=1)
     least_share: float = setting(

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 
 def caption_contrast(seen: Tensor, text: Tensor, true: Tensor, unclear: Tensor, scale: Tensor) -> Tensor:
-    """A scalar: the mean, over true words, of -log softmax of the word against those that are not true.
+    """A scalar: of every true word, -log softmax against the words that are false of its picture, and against
+    the pictures that it is false of; the mean of both, as in CLIP.
 
     seen: (R, D) and text: (P, D), of unit length; scale: what cosines are multiplied by.
     true: (R, P) bool, the words of each caption; unclear: (R, P) bool, words that are neither true nor false.
@@ -20,7 +21,8 @@ def caption_contrast(seen: Tensor, text: Tensor, true: Tensor, unclear: Tensor, 
     the square root of how often it is true, so that roads do not drown people. No word: 0.
     """
     scores = scale * (seen @ text.T)
-    false = ~(true | unclear)
-    against = torch.where(false, scores, torch.finfo(scores.dtype).min).logsumexp(dim=1, keepdim=True)
+    false = torch.where(true | unclear, torch.finfo(scores.dtype).min, scores)
     weight = true.to(scores.dtype) * true.sum(dim=0).clamp_min(1).to(scores.dtype).rsqrt()
-    return (weight * F.softplus(against - scores)).sum() / weight.sum().clamp_min(1e-6)
+    against_words, against_pictures = (false.logsumexp(dim=dim, keepdim=True) for dim in (1, 0))
+    losses = F.softplus(against_words - scores) + F.softplus(against_pictures - scores)
+    return (weight * losses).sum() / weight.sum().clamp_min(1e-6) / 2

@@ -81,7 +81,10 @@ def train_street_clip(
         learner: nn.Module, average: AveragedModel, crops: list[Crop], step: int
     ) -> tuple[Losses, Mapping[str, int]]:
         rng = np.random.default_rng((step_seed(settings, step), len(crops)))
-        asked = [str(rng.choice(sentences)).replace(SLOT, phrase) for phrase in words.phrases]
+        asked = [
+            phrase if rng.random() < config.bare else str(rng.choice(sentences)).replace(SLOT, phrase)
+            for phrase in words.phrases
+        ]
         patches, whole, text, scale = learner(
             torch.stack([crop.rgb for crop in crops]).to(fabric.device), tokenizer(asked).to(fabric.device)
         )

@@ -29,13 +29,16 @@ def test_the_loss_equals_its_definition():
             if not true[r, p]:
                 continue
             own = np.exp(scale * float(seen[r] @ text[p]))
-            false = sum(
-                np.exp(scale * float(seen[r] @ text[q]))
-                for q in range(len(text))
-                if not (true[r, q] or unclear[r, q])
-            )
             weight = 1 / np.sqrt(int(true[:, p].sum()))
-            total -= weight * np.log(own / (own + false))
+            words = [(r, q) for q in range(len(text))]
+            pictures = [(i, p) for i in range(len(seen))]
+            for others in (words, pictures):
+                false = sum(
+                    np.exp(scale * float(seen[i] @ text[q]))
+                    for i, q in others
+                    if not (true[i, q] or unclear[i, q])
+                )
+                total -= weight * np.log(own / (own + false)) / 2
             weights += weight
     got = caption_contrast(seen, text, true, unclear, torch.tensor(scale))
     np.testing.assert_allclose(float(got), total / weights, rtol=1e-9)
