@@ -33,7 +33,7 @@ CONFIG = {
     },
     "templates": "simple",
     "boxes": 12,
-    "training": {"steps": 40, "batch": 8, "learning_rate": 5e-3, "loaders": 0, "average": 0.0},
+    "training": {"steps": 120, "batch": 8, "learning_rate": 5e-3, "loaders": 0, "average": 0.0},
 }
 
 
@@ -108,7 +108,7 @@ def test_the_file_says_how_it_was_made_and_is_of_halves(trained: Path):
     with safe_open(trained / "open_clip_model.safetensors", framework="pt") as file:
         record = json.loads(file.metadata()["training"])
         assert file.get_tensor("visual.proj").dtype == torch.float16
-    assert record["by"] == "a test" and record["steps"] == 40
+    assert record["by"] == "a test" and record["steps"] == 120
     assert record["config"]["training"]["seed"] == 0
 
 
