@@ -16,7 +16,6 @@ from clip2scene_core.cli.opening import (
     open_frames,
     open_student,
     open_teacher,
-    write_json,
 )
 from clip2scene_core.cli.options import (
     CheckpointOption,
@@ -35,7 +34,7 @@ from clip2scene_core.cli.options import (
 from clip2scene_core.data.bag_writer import write_bag
 from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.terminal import console, print_iou, print_notes, print_wrote, progress, stages
-from clip2scene_core.writing import whole_file
+from clip2scene_core.writing import whole_file, write_json
 
 
 @app.command()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from clip2scene_core import config as configuration
 from clip2scene_core.cli.runs import teacher_settings
 from clip2scene_core.config import InferenceConfig, TeacherConfig
-from clip2scene_core.data.open import parse_options
+from clip2scene_core.data.open import known_options, parse_options
 from clip2scene_core.errors import DataError
 from clip2scene_core.terminal import print_notes, progress
-from clip2scene_core.writing import whole_file
 
 
 def open_frames(
@@ -58,8 +56,6 @@ def chosen_teacher(model: str, pretrained: str, settings: list[str] | None) -> l
 
 def without_images(kind: str, root: Path, options: list[str] | None) -> list[str]:
     """No cameras, of recordings that can do without reading them."""
-    from clip2scene_core.data.open import known_options
-
     known, unwanted = known_options(kind, root), {"cameras": "cameras=", "images": "images=0"}
     return [*(option for name, option in unwanted.items() if name in known), *(options or ())]
 
@@ -68,9 +64,3 @@ def check_is_no_input(bag: Path, root: Path) -> None:
     """Raises DataError where writing `bag` would replace the recording at `root`."""
     if root.resolve().is_relative_to(bag.resolve()):
         raise DataError(f"{bag} is the recording itself, which would be replaced; name another one")
-
-
-def write_json(path: Path, content: dict[str, Any] | list[dict[str, Any]]) -> None:
-    """A file of JSON, whole or not at all."""
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")

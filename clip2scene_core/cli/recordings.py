@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from clip2scene_core.cli.app import app
-from clip2scene_core.cli.opening import check_is_no_input, open_frames, write_json
+from clip2scene_core.cli.opening import check_is_no_input, open_frames
 from clip2scene_core.cli.options import Frames, Root, SourceKind, With
 from clip2scene_core.data.bag_writer import ImageFormat, write_bag
 from clip2scene_core.data.new_bag import BagFormat
 from clip2scene_core.data.open import find_recordings, parse_options
 from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.terminal import print_report, print_rows, print_wrote, progress
+from clip2scene_core.writing import write_json
 
 
 @app.command()

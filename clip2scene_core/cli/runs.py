@@ -145,7 +145,7 @@ def learn_from_clip(
             source,
             teacher,
             out,
-            record=training_record(command, len(source), run.training.device),
+            record=training_record(command, run.training.device, scans=len(source)),
             report=lambda step, losses: report(step, in_words(losses)),
             recording=recording,
         )
@@ -154,13 +154,9 @@ def learn_from_clip(
     print_wrote(str(path))
 
 
-def training_record(command: str, scans: int, device: str) -> dict[str, object]:
-    """Where a checkpoint comes from; `command` is the program's name."""
-    return {
-        "command": command_line(command),
-        "scans": scans,
-        "hardware": _hardware(device),
-    }
+def training_record(program: str, device: str, **learnt_from: int) -> dict[str, object]:
+    """Where a checkpoint comes from: the command, counts of what it learnt from, the hardware."""
+    return {"command": command_line(program), **learnt_from, "hardware": _hardware(device)}
 
 
 def command_line(program: str) -> str:

@@ -71,7 +71,7 @@ def finetune(
     beginning = begin(run)
     source = open_frames(kind, root, 0, options)
     print_notes(beginning.notes)
-    record = training_record("clip2scene", len(source), run.training.device)
+    record = training_record("clip2scene", run.training.device, scans=len(source))
     with progress("training", run.training.steps) as report:
         path = train(
             run,
@@ -98,7 +98,7 @@ def train_clip(
     from clip2scene_core.training.street_clip import train_street_clip
 
     run = configuration.load(StreetClipConfig, config, settings or ())
-    record = training_record("clip2scene", 0, run.training.device)
+    record = training_record("clip2scene", run.training.device)
     with progress("training", run.training.steps) as report:
         path = train_street_clip(
             run,

@@ -24,7 +24,7 @@ from clip2scene_core.progress import Progress, silent
 from clip2scene_core.simulation.drive import SimulatedDrive
 from clip2scene_core.simulation.rigs import Rig, make_rig
 from clip2scene_core.simulation.sweeps import town_name
-from clip2scene_core.writing import whole_file
+from clip2scene_core.writing import write_json
 
 RECORD = "drives.json"
 """File of the settings that all drives of a folder share."""
@@ -105,8 +105,7 @@ def _alike(folder: Path, settings: Settings) -> Iterator[None]:
                 raise DataError(
                     f"{folder} holds drives with {name} {kept.get(name)}, got {value}; name another folder"
                 )
-        with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(wanted, indent=2) + "\n")
+        write_json(path, wanted)
         for unfinished in [left for place in places for left in place.glob(".town_*")]:
             shutil.rmtree(unfinished)
         yield

@@ -64,22 +64,23 @@ def _write(path: Path, sweeps: list[TrainingSweep]) -> None:
 
 def read_sweeps(path: Path) -> list[TrainingSweep]:
     """The sweeps of one file; raises DataError where it is not one that write_sweeps made."""
-    columns = _read(path, _COLUMNS)
+    columns = read_columns(path, _COLUMNS)
     return [_sweep(columns, i) for i in range(len(columns["start"]) - 1)]
 
 
 def count_sweeps(path: Path) -> int:
     """How many sweeps a file has; raises DataError where it is not one that write_sweeps made."""
-    return len(_read(path, ("start",))["start"]) - 1
+    return len(read_columns(path, ("start",))["start"]) - 1
 
 
-def _read(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+def read_columns(path: Path, names: Sequence[str], what: str = "sweeps") -> dict[str, np.ndarray]:
+    """Arrays by name of one file of a town; raises DataError where it is none of simulated `what`."""
     try:
         with np.load(path, allow_pickle=False) as content:
             return {name: content[name] for name in names}
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise DataError(
-            f"{path} is no file of simulated sweeps ({error}); delete it to write it anew"
+            f"{path} is no file of simulated {what} ({error}); delete it to write it anew"
         ) from error
 
 

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from clip2scene_core.errors import DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.parallel import spread
 from clip2scene_core.progress import silent
@@ -20,7 +18,7 @@ from clip2scene_core.simulation.drive import clear_of
 from clip2scene_core.simulation.optics import Optics
 from clip2scene_core.simulation.rigs import OPTICAL_AXES
 from clip2scene_core.simulation.sampling import random_place, short_way
-from clip2scene_core.simulation.sweeps import town_name
+from clip2scene_core.simulation.sweeps import read_columns, town_name
 from clip2scene_core.simulation.town import Town
 from clip2scene_core.simulation.weather import Weather
 from clip2scene_core.writing import whole_file
@@ -98,11 +96,5 @@ def _write_town(folder: Path, count: int, size: tuple[int, int], seed: int, done
 
 def read_views(path: Path) -> list[StreetView]:
     """The pictures of one file; raises DataError where it is not one that write_views made."""
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            columns = content["rgb"], content["class_id"]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise DataError(
-            f"{path} is no file of simulated views ({error}); delete it to write it anew"
-        ) from error
-    return [StreetView(rgb=rgb, class_id=class_id) for rgb, class_id in zip(*columns, strict=True)]
+    columns = read_columns(path, ("rgb", "class_id"), "views")
+    return [StreetView(rgb=rgb, class_id=class_id) for rgb, class_id in zip(*columns.values(), strict=True)]

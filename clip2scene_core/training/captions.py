@@ -64,13 +64,16 @@ class Boxes:
         """(B, K, C) of what is in each box of (B, h, w, C), by an integral image."""
         integral = F.pad(patches.cumsum(1).cumsum(2), (0, 0, 1, 0, 1, 0))
         image = torch.arange(len(patches), device=patches.device)[:, None]
-        total = (
-            integral[image, self.bottom, self.right]
-            - integral[image, self.top, self.right]
-            - integral[image, self.bottom, self.left]
-            + integral[image, self.top, self.left]
+        top, left, bottom, right = (
+            edge.to(patches.device) for edge in (self.top, self.left, self.bottom, self.right)
         )
-        return total / ((self.bottom - self.top) * (self.right - self.left))[..., None]
+        total = (
+            integral[image, bottom, right]
+            - integral[image, top, right]
+            - integral[image, bottom, left]
+            + integral[image, top, left]
+        )
+        return total / ((bottom - top) * (right - left))[..., None]
 
 
 def random_boxes(

@@ -90,7 +90,6 @@ def finetune(
         weights={"cross_entropy": 1.0, "lovasz": settings.lovasz},
         clock=clock,
         checkpoint=checkpoint,
-        after_step=lambda step, learnt: None,
         save=save,
     )
     return optimise(task, settings, config, folder, fabric=fabric, report=report)

@@ -64,7 +64,7 @@ class Task(Generic[Batch, Learnt]):
     """Tells the parts of `losses` apart; what is none of its parts counts as `losses`."""
     checkpoint: Callable[[AveragedModel, Record], Learnt]
     """From the average of the student and a record of what was done to what the file holds that is kept."""
-    after_step: Callable[[int, Callable[[], Learnt]], None]
+    after_step: Callable[[int, Callable[[], Learnt]], None] = lambda step, learnt: None
     """Told the steps done, and a function that gives the checkpoint as it is now."""
     save: Callable[[Learnt, Path], None]
     """Writes the checkpoint to a path."""

@@ -35,7 +35,7 @@ from clip2scene_core.training.clock import TrainingClock
 from clip2scene_core.training.loop import Losses, Record, Report, Task, optimise, seeded_fabric
 from clip2scene_core.training.samples import load_batches
 from clip2scene_core.training.schedule import step_seed
-from clip2scene_core.writing import whole_file
+from clip2scene_core.writing import write_json
 
 MEAN, STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)
 """Of RGB in 0..1, for the pictures of the town."""
@@ -67,8 +67,7 @@ def train_street_clip(
     settings, model = config.training, config.model
     words, sentences = caption_words(), prompt_templates(config.templates)
     fabric = seeded_fabric(settings)
-    with whole_file(folder / CONFIG_FILE) as temporary:
-        temporary.write_text(json.dumps(open_clip_config(model), indent=2) + "\n")
+    write_json(folder / CONFIG_FILE, open_clip_config(model))
     clip, tokenizer = build_clip(folder)
     learner = CaptionLearner(clip)
     samples = CropSamples(read_all_views(views), model.image_px, settings.seed)
@@ -97,7 +96,8 @@ def train_street_clip(
             )
         )
         named, shown = (
-            (shares > least).float() @ words.meaning.T.float() > 0 for least in (config.least_share, 1e-4)
+            ((shares > least).float() @ words.meaning.T.float() > 0).to(fabric.device)
+            for least in (config.least_share, 1e-4)
         )
         unclear = shown & ~named
         in_boxes = F.normalize(boxes.means(patches), dim=2)
@@ -111,7 +111,7 @@ def train_street_clip(
     def trained(average: AveragedModel, done: Record) -> TrainedClip:
         return TrainedClip(
             weights={name.removeprefix("clip."): each for name, each in average.module.state_dict().items()},
-            record={**record, "config": to_dict(config), **done},
+            record={**record, "pictures": len(samples), "config": to_dict(config), **done},
         )
 
     task = Task(
@@ -124,7 +124,6 @@ def train_street_clip(
         weights={"boxes": 1.0, "images": config.image_weight},
         clock=TrainingClock(fabric.device),
         checkpoint=trained,
-        after_step=lambda step, learnt: None,
         save=save,
         file_name=WEIGHT_FILES[0],
     )

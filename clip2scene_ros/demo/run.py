@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from clip2scene_core.camera_info import is_rectified
 from clip2scene_core.data.new_bag import new_bag
 from clip2scene_core.progress import Progress, silent
-from clip2scene_core.writing import whole_file
+from clip2scene_core.writing import write_json
 from clip2scene_ros.demo.graph import running_node
 from clip2scene_ros.demo.passes import RealTimePass, in_real_time, one_by_one, percentiles, warm_up
 from clip2scene_ros.demo.player import Drive
@@ -98,8 +97,7 @@ def run_demo(
         evaluation=recorder.evaluation(stage_ms, seconds),
         notes=(*drive.source.notes, *recorder.notes, *audience.problems),
     )
-    with whole_file(Path(out) / "summary.json") as path:
-        path.write_text(json.dumps(summary.to_dict(), indent=2) + "\n")
+    write_json(Path(out) / "summary.json", summary.to_dict())
     return summary
 
 
