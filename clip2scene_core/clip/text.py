@@ -117,12 +117,12 @@ def _embed(clip: LoadedClip, phrases: Sequence[str], sentences: Sequence[str]) -
     """(P, D) float32 on the CPU."""
     prompts = [sentence.replace(SLOT, phrase) for phrase in phrases for sentence in sentences]
     tokens = clip.tokenizer(prompts).to(clip.device)
-    unit = F.normalize(_encode(clip.model, tokens).float(), dim=1)
+    unit = F.normalize(encode_text(clip.model, tokens).float(), dim=1)
     return F.normalize(unit.unflatten(0, (len(phrases), len(sentences))).mean(dim=1), dim=1).cpu()
 
 
-def _encode(model: Any, tokens: Tensor) -> Tensor:
-    """(T, D) `encode_text` of tokens (T, L), without the padding behind them where it plays no part.
+def encode_text(model: Any, tokens: Tensor) -> Tensor:
+    """(T, D) floating: `encode_text` of an open_clip model, without the padding behind tokens (T, L).
 
     In the text encoder of CLIP each token sees those before it only, and the one that ends the text, which
     has the largest number, is read: leaving out what is behind it changes nothing, and takes an eighth of

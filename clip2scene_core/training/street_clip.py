@@ -25,6 +25,7 @@ from torch.optim.swa_utils import AveragedModel
 from clip2scene_core.checkpoint import write_safetensors
 from clip2scene_core.clip.attention import MODES, DenseMode
 from clip2scene_core.clip.templates import SLOT, prompt_templates
+from clip2scene_core.clip.text import encode_text
 from clip2scene_core.clip.towers import take_apart
 from clip2scene_core.clip.weights import CONFIG_FILE, WEIGHT_FILES, build_clip
 from clip2scene_core.config import StreetClipConfig, TinyClipConfig, to_dict
@@ -71,7 +72,10 @@ def train_street_clip(
     clip, tokenizer = build_clip(folder)
     learner = CaptionLearner(clip)
     samples = CropSamples(read_all_views(views), model.image_px, settings.seed)
-    learner.forget_unread(tokenizer([s.replace(SLOT, p) for s in sentences for p in words.phrases]))
+    texts = torch.stack(
+        [tokenizer([s.replace(SLOT, p) for p in words.phrases]) for s in (SLOT, *sentences)]
+    )  # (sentences, P, L); the first one is the bare word
+    learner.forget_unread(texts)
 
     def batches(steps_done: int) -> Iterable[list[Crop]]:
         return load_batches(samples, list, settings, steps_done=steps_done)
@@ -80,12 +84,13 @@ def train_street_clip(
         learner: nn.Module, average: AveragedModel, crops: list[Crop], step: int
     ) -> tuple[Losses, Mapping[str, int]]:
         rng = np.random.default_rng((step_seed(settings, step), len(crops)))
-        asked = [
-            phrase if rng.random() < config.bare else str(rng.choice(sentences)).replace(SLOT, phrase)
-            for phrase in words.phrases
-        ]
+        phrase = np.arange(len(words.phrases))
+        sentence = np.where(
+            rng.random(len(phrase)) < config.bare, 0, rng.integers(1, len(texts), len(phrase))
+        )
         patches, whole, text, scale = learner(
-            torch.stack([crop.rgb for crop in crops]).to(fabric.device), tokenizer(asked).to(fabric.device)
+            torch.stack([crop.rgb for crop in crops]).to(fabric.device),
+            texts[sentence, phrase].to(fabric.device),
         )
         boxes = random_boxes(
             rng, len(crops), config.boxes, grid=patches.shape[1:3], least=config.least_box_patches
@@ -179,13 +184,13 @@ class CaptionLearner(nn.Module):
         return (
             F.normalize(dense, dim=2).unflatten(1, grid),
             F.normalize(plain.mean(dim=1), dim=1),
-            clip.encode_text(tokens, normalize=True),
+            F.normalize(encode_text(clip, tokens), dim=1),
             clip.logit_scale.exp().clamp(max=100),
         )
 
     @torch.no_grad()
     def forget_unread(self, texts: Tensor) -> None:
-        """Zeroes the embeddings of tokens that are in none of the texts (T, L): such words say nothing."""
+        """Zeroes the embeddings of tokens that are in none of the texts (..., L): such words say nothing."""
         embedding = self.clip.token_embedding.weight
         unread = torch.ones(len(embedding), dtype=torch.bool)
         unread[texts.unique()] = False
