@@ -320,8 +320,8 @@ class TinyClipConfig:
     embedding_dim: int = setting(64, "length of the joint space", least=8, most=1024)
     image_px: int = setting(112, "side of the images that it is trained on", least=16, most=1024)
     patch_px: int = setting(8, "side of a patch", least=4, most=64)
-    layers: int = setting(6, "of the image encoder", least=2, most=48)
-    width: int = setting(160, "of the image encoder", least=8, most=2048)
+    layers: int = setting(4, "of the image encoder", least=2, most=48)
+    width: int = setting(96, "of the image encoder", least=8, most=2048)
     head_width: int = setting(32, "of an attention head of the image encoder", least=8, most=128)
     text_layers: int = setting(2, "of the text encoder", least=1, most=48)
     text_width: int = setting(48, "of the text encoder", least=8, most=2048)
@@ -345,7 +345,7 @@ class StreetClipConfig:
         0.25, "of whole crops, as open_clip encodes them, beside their boxes", least=0.0
     )
     training: LoopConfig = setting(
-        LoopConfig(steps=6000, batch=16, learning_rate=1e-3, weight_decay=0.05, clip=1.0, average=0.999),
+        LoopConfig(steps=11000, batch=16, learning_rate=5e-4, weight_decay=0.05, clip=1.0, average=0.999),
         "the run",
     )
 
