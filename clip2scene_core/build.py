@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from clip2scene_core.checkpoint import Checkpoint
-from clip2scene_core.clip.dense import DenseClip
+from clip2scene_core.clip.dense import DenseClip, side_in_patches
 from clip2scene_core.clip.pseudo_labels import Refinement
 from clip2scene_core.clip.similarity import softmax_temperature
 from clip2scene_core.clip.teacher import FrozenTeacher
 from clip2scene_core.clip.text import default_cache_dir, embed_text
-from clip2scene_core.clip.weights import FOLDER, HUB, LoadedClip, load_clip
+from clip2scene_core.clip.weights import LoadedClip, brings_weights, load_clip
 from clip2scene_core.config import StudentConfig, TeacherConfig
 from clip2scene_core.errors import CheckpointError, ConfigError
 from clip2scene_core.labels import LabelSet
@@ -55,18 +55,23 @@ def restore_student(checkpoint: Checkpoint, *, engine: str) -> MinkUNet:
     return student
 
 
+def build_clip(config: TeacherConfig) -> LoadedClip:
+    """The CLIP that is configured; OpenAI's weights where it brings none and none are named."""
+    pretrained = config.pretrained or ("" if brings_weights(config.model) else "openai")
+    device = choose_device(config.device)
+    return load_clip(config.model, pretrained, device=device, dtype=PRECISIONS[config.precision])
+
+
 def build_dense_clip(config: TeacherConfig) -> tuple[LoadedClip, DenseClip]:
     """The CLIP that is configured, for its text, and the dense one made of it."""
-    device = choose_device(config.device)
-    brings_weights = config.model.startswith((HUB, FOLDER))
-    pretrained = config.pretrained or ("" if brings_weights else "openai")
-    clip = load_clip(config.model, pretrained, device=device, dtype=PRECISIONS[config.precision])
+    clip = build_clip(config)
+    height, window = config.height_px, config.window_px
     dense = DenseClip(
         clip,
         mode=config.mode,
-        height_px=config.height_px or None,
-        window_px=config.window_px or None,
-        stride_px=(config.stride_px or None) if config.window_px else None,
+        height_px=(2 * clip.image_size[0] if height < 0 else height) or None,
+        window_px=(side_in_patches(clip) if window < 0 else window) or None,
+        stride_px=(config.stride_px or None) if window else None,
         compile=config.compile,
     )
     return clip, dense

@@ -194,6 +194,12 @@ def _between(pixel: Tensor, patches: int, side: float) -> tuple[Tensor, Tensor, 
     return before, (before + 1).clamp(max=patches - 1), place - before
 
 
+def side_in_patches(clip: LoadedClip) -> int:
+    """Pixels of the side that an image encoder was trained at, without what is no whole patch of it."""
+    side = clip.image_size[0]
+    return side - side % take_apart(clip.model.visual).patch_px
+
+
 def _in_patches(window_px: int | None, stride_px: int | None, patch_px: int) -> tuple[int, int]:
     """Window and stride in patches; 0, 0 without windows."""
     if window_px is None:

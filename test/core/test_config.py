@@ -55,11 +55,11 @@ def test_yaml_round_trip(config, tmp_path):
 
 
 def test_a_group_that_is_given_in_part_keeps_what_its_tree_wants():
-    """The teacher of pre-training is shown crops as they are, that of pictures scales them."""
+    """The teacher of pre-training is shown crops at their size, that of pictures scales them."""
     run = from_dict(PretrainConfig, {"teacher": {"mode": "naclip"}, "student": {"width": 0.5}})
     assert (run.teacher.mode, run.teacher.height_px) == ("naclip", 0)
     assert (run.student.architecture, run.student.width) == ("spvcnn", 0.5)
-    assert TeacherConfig().height_px > 0
+    assert TeacherConfig().height_px == -1
 
 
 def test_lists_survive_the_round_trip():
