@@ -150,8 +150,8 @@ class TrainingConfig(LoopConfig):
 
     head: Literal["auto", "text", "new"] = setting(
         "auto",
-        "of a run from a checkpoint: text (its heads and embeddings of its words), new, or auto, which is "
-        "text where its words name all classes",
+        "of a run from a checkpoint: text (its heads, and the embeddings of its words unless a teacher is "
+        "named), new, or auto, which is text where its words name all classes, or are of that teacher",
     )
     lovasz: float = setting(1.0, "weight of the Lovasz-softmax loss beside cross-entropy", least=0.0)
     rare: float = setting(0.5, "exponent of the class weights 1/frequency; 0 weighs all points alike")
@@ -240,6 +240,10 @@ class RunConfig:
     label_set: str = setting("street", "vocabulary: the name of a label set or a .yaml file")
     start: str = setting("", "checkpoint whose weights the run begins with; empty for random ones")
     student: StudentConfig = setting(StudentConfig, "the 3D network")
+    teacher: TeacherConfig = setting(
+        TeacherConfig(model=""),
+        "the CLIP whose embeddings of the phrases stand for the classes, if one is named",
+    )
     training: TrainingConfig = setting(TrainingConfig, "the run")
 
 

@@ -83,11 +83,7 @@ class DenseClip(nn.Module):
     def identity(self) -> dict[str, str]:
         """All that decides on the output, for the keys of caches."""
         return {
-            "clip": self._clip.name,
-            "weights": self._clip.weights_hash,
-            "mean": str(self._clip.mean),
-            "std": str(self._clip.std),
-            "dtype": str(self._clip.dtype).removeprefix("torch."),
+            **self._clip.identity,
             "mode": self.mode,
             "height_px": str(self._height),
             "window_px": str(self._window * self.patch_px),

@@ -57,6 +57,17 @@ class LoadedClip:
     """SHA-256 over the weights as loaded, whatever file, device and precision they came from or go to."""
 
     @property
+    def identity(self) -> dict[str, str]:
+        """All that decides on what it makes of images and texts, for records and the keys of caches."""
+        return {
+            "clip": self.name,
+            "weights": self.weights_hash,
+            "mean": str(self.mean),
+            "std": str(self.std),
+            "dtype": str(self.dtype).removeprefix("torch."),
+        }
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.model.parameters()).device
