@@ -100,8 +100,8 @@ def test_whole_numbers_and_exponents_are_numbers():
         ({"trainng": {}}, "unknown setting 'trainng'; did you mean 'training'?"),
         ({"training": {"step": 1}}, "unknown setting 'training.step'; did you mean 'steps'?"),
         ({"student": {"voxelsize_m": 1}}, "'student.voxelsize_m'; did you mean 'voxel_m'?"),
-        ({"zzz": 1}, "unknown setting 'zzz'; known are label_set, start, student, training"),
-        ({3: 1}, "unknown setting '3'; known are label_set, start, student, training"),
+        ({"zzz": 1}, "unknown setting 'zzz'; known are label_set, start, student, teacher, training"),
+        ({3: 1}, "unknown setting '3'; known are label_set, start, student, teacher, training"),
     ],
 )
 def test_unknown_keys_name_the_nearest_known_one(content, message):
