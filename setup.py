@@ -54,7 +54,14 @@ setup(
     maintainer=MANIFEST.findtext("maintainer"),
     maintainer_email=MANIFEST.find("maintainer").get("email"),
     packages=find_packages(include=["clip2scene_core*", "clip2scene_ros*"]),
-    package_data={"clip2scene_core": ["label_sets/*.yaml", "checkpoints/*.safetensors"]},
+    package_data={
+        "clip2scene_core": [
+            "label_sets/*.yaml",
+            "checkpoints/*.safetensors",
+            "clip/models/*/*.json",
+            "clip/models/*/*.safetensors",
+        ]
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
 from clip2scene_core.checkpoint import Checkpoint
-from clip2scene_core.clip.dense import DenseClip
+from clip2scene_core.clip.dense import DenseClip, side_in_patches
 from clip2scene_core.clip.pseudo_labels import Refinement
 from clip2scene_core.clip.similarity import softmax_temperature
 from clip2scene_core.clip.teacher import FrozenTeacher
-from clip2scene_core.clip.text import default_cache_dir, embed_text
-from clip2scene_core.clip.weights import FOLDER, HUB, LoadedClip, load_clip
+from clip2scene_core.clip.text import TextEmbeddings, default_cache_dir, embed_text
+from clip2scene_core.clip.weights import LoadedClip, brings_weights, load_clip
 from clip2scene_core.config import StudentConfig, TeacherConfig
 from clip2scene_core.errors import CheckpointError, ConfigError
 from clip2scene_core.labels import LabelSet
@@ -55,18 +57,23 @@ def restore_student(checkpoint: Checkpoint, *, engine: str) -> MinkUNet:
     return student
 
 
+def build_clip(config: TeacherConfig) -> LoadedClip:
+    """The CLIP that is configured; OpenAI's weights where it brings none and none are named."""
+    pretrained = config.pretrained or ("" if brings_weights(config.model) else "openai")
+    device = choose_device(config.device)
+    return load_clip(config.model, pretrained, device=device, dtype=PRECISIONS[config.precision])
+
+
 def build_dense_clip(config: TeacherConfig) -> tuple[LoadedClip, DenseClip]:
     """The CLIP that is configured, for its text, and the dense one made of it."""
-    device = choose_device(config.device)
-    brings_weights = config.model.startswith((HUB, FOLDER))
-    pretrained = config.pretrained or ("" if brings_weights else "openai")
-    clip = load_clip(config.model, pretrained, device=device, dtype=PRECISIONS[config.precision])
+    clip = build_clip(config)
+    height, window = config.height_px, config.window_px
     dense = DenseClip(
         clip,
         mode=config.mode,
-        height_px=config.height_px or None,
-        window_px=config.window_px or None,
-        stride_px=(config.stride_px or None) if config.window_px else None,
+        height_px=(2 * clip.image_size[0] if height < 0 else height) or None,
+        window_px=(side_in_patches(clip) if window < 0 else window) or None,
+        stride_px=(config.stride_px or None) if window else None,
         compile=config.compile,
     )
     return clip, dense
@@ -79,19 +86,42 @@ def build_teacher(config: TeacherConfig, label_set: LabelSet, progress: Progress
     this CLIP was trained with.
     """
     clip, dense = build_dense_clip(config)
+    text = embed_phrases(clip, config, label_set.phrases, progress)
+    refinement = Refinement(
+        temperature=softmax_temperature(clip.model), denoising=config.denoising, smoothing=config.smoothing
+    )
+    return FrozenTeacher(dense=dense, text=text, refinement=refinement)
+
+
+def embed_phrases(
+    clip: LoadedClip,
+    config: TeacherConfig,
+    phrases_by_class: Sequence[Sequence[str]],
+    progress: Progress = silent,
+) -> TextEmbeddings:
+    """The phrases of classes, or their means, as `config` asks `clip` for them; kept on the user's disk."""
     text = embed_text(
         clip,
-        label_set.phrases,
+        phrases_by_class,
         templates=config.templates,
         cache_dir=default_cache_dir(),
         progress=progress,
     )
-    refinement = Refinement(
-        temperature=softmax_temperature(clip.model), denoising=config.denoising, smoothing=config.smoothing
-    )
-    return FrozenTeacher(
-        dense=dense, text=text.averaged() if config.phrases == "mean" else text, refinement=refinement
-    )
+    return text.averaged() if config.phrases == "mean" else text
+
+
+def teacher_record(config: TeacherConfig, identity: Mapping[str, str]) -> dict[str, str]:
+    """What a checkpoint keeps of the CLIP of its words: which one it is, where it was, how it is asked."""
+    asked = {"model": config.model, "pretrained": config.pretrained, "templates": config.templates}
+    return {**identity, **asked}
+
+
+def check_joint_space(config: StudentConfig, dim: int, clip: str) -> None:
+    """Raises ConfigError where the embeddings of a student are not of the size of those of a CLIP."""
+    if config.embedding_dim != dim:
+        raise ConfigError(
+            f"student.embedding_dim expected {dim}, the joint space of {clip}, got {config.embedding_dim}"
+        )
 
 
 def orthonormal_embeddings(classes: int, dim: int, *, seed: int) -> Tensor:

@@ -41,6 +41,12 @@ class Checkpoint:
     weights: Mapping[str, Tensor]
     """The student's state dict, float32."""
 
+    @property
+    def taught_by(self) -> Mapping[str, str]:
+        """What the training record has of the CLIP of the words, see build.teacher_record; empty without."""
+        found = self.training.get("teacher")
+        return found if isinstance(found, Mapping) else {}
+
 
 def save(checkpoint: Checkpoint, path: Path | str, *, dtype: torch.dtype = torch.float16) -> None:
     """Writes the file under a temporary name, then renames it; weights are stored as `dtype`.

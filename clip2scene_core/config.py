@@ -61,19 +61,29 @@ class StudentConfig:
 class TeacherConfig:
     """The frozen dense CLIP that names the pixels, and how it is asked; see clip/."""
 
-    model: str = setting("ViT-B-16", "a name of open_clip, hf-hub:ORGANISATION/NAME or local-dir:FOLDER")
+    model: str = setting(
+        "ViT-B-16", "a name of open_clip, street-clip-tiny, hf-hub:ORGANISATION/NAME or local-dir:FOLDER"
+    )
     pretrained: str = setting(
         "",
-        "weights: a tag of open_clip, a file, TAG=FILE or random; empty for OpenAI's, or those of a folder",
+        "weights: a tag of open_clip, a file, TAG=FILE or random; empty for OpenAI's, or those of the model",
     )
     mode: DenseMode = setting(
         "maskclip", "what the last block does instead of pooling; see clip/attention.py"
     )
     height_px: int = setting(
-        448, "what images are scaled to, with their width; 0 leaves them as they are", least=0, most=8192
+        -1,
+        "what images are scaled to, with their width; -1 for twice the side that the model was trained at, "
+        "0 leaves them as they are",
+        least=-1,
+        most=8192,
     )
     window_px: int = setting(
-        224, "side of the windows that slide over an image; 0 takes the image as a whole", least=0, most=4096
+        -1,
+        "side of the windows that slide over an image; -1 for that which the model was trained at, 0 takes "
+        "the image as a whole",
+        least=-1,
+        most=4096,
     )
     stride_px: int = setting(0, "from one window to the next; 0 for half a window", least=0, most=4096)
     templates: str = setting("full", "prompts: full (85), simple or none, or a sentence with {}")
@@ -140,8 +150,8 @@ class TrainingConfig(LoopConfig):
 
     head: Literal["auto", "text", "new"] = setting(
         "auto",
-        "of a run from a checkpoint: text (its heads and embeddings of its words), new, or auto, which is "
-        "text where its words name all classes",
+        "of a run from a checkpoint: text (its heads, and the embeddings of its words unless a teacher is "
+        "named), new, or auto, which is text where its words name all classes, or are of that teacher",
     )
     lovasz: float = setting(1.0, "weight of the Lovasz-softmax loss beside cross-entropy", least=0.0)
     rare: float = setting(0.5, "exponent of the class weights 1/frequency; 0 weighs all points alike")
@@ -230,6 +240,10 @@ class RunConfig:
     label_set: str = setting("street", "vocabulary: the name of a label set or a .yaml file")
     start: str = setting("", "checkpoint whose weights the run begins with; empty for random ones")
     student: StudentConfig = setting(StudentConfig, "the 3D network")
+    teacher: TeacherConfig = setting(
+        TeacherConfig(model=""),
+        "the CLIP whose embeddings of the phrases stand for the classes, if one is named",
+    )
     training: TrainingConfig = setting(TrainingConfig, "the run")
 
 
@@ -305,7 +319,7 @@ class PretrainConfig:
     words: str = setting("", 'a vocabulary in place of it, such as "road, car|van, tree"')
     student: StudentConfig = setting(StudentConfig(architecture="spvcnn"), "the 3D network")
     teacher: TeacherConfig = setting(
-        TeacherConfig(height_px=0, window_px=0), "the dense CLIP, which is shown crops as they are"
+        TeacherConfig(height_px=0), "the dense CLIP, which is shown crops at their size"
     )
     features: str = setting("", "folder of a feature cache of the recording; empty asks the teacher")
     pairing: PairingConfig = setting(PairingConfig, "what is taken from a frame")

@@ -279,6 +279,7 @@ def test_the_outdoor_configuration_is_the_paper():
     assert (run.label_set, run.student.architecture, run.student.voxel_m) == ("nuscenes", "spvcnn", 0.1)
     assert (run.teacher.model, run.teacher.pretrained, run.teacher.mode) == ("ViT-B-16", "", "maskclip")
     assert (run.pairing.sweeps, run.pairing.crop.height, run.pairing.crop.width) == (3, 224, 416)
+    assert (run.teacher.height_px, run.teacher.window_px) == (0, 0)
     assert (run.objective.method, run.objective.tau) == ("clip2scene", 0.5)
     assert (run.objective.semantic_loss, run.objective.fusion) == ("infonce", "points_and_pixels")
     switching, loop = run.objective.self_training, run.training
@@ -295,6 +296,7 @@ def test_the_indoor_configuration_is_the_paper():
     assert (student.voxel_m, student.colour, student.intensity) == (0.05, True, False)
     assert (run.pairing.sweeps, run.pairing.occlusion, run.pairing.crop.tries) == (1, True, 0)
     assert (run.pairing.crop.width, run.pairing.crop.height) == (640, 480)
+    assert (run.teacher.height_px, run.teacher.window_px) == (0, 0)
     assert (loop.optimizer, loop.learning_rate, loop.epochs, loop.batch) == ("sgd", 0.1, 30, 8)
     assert run.objective == load(PretrainConfig, ROOT / "config" / "pretrain_nuscenes.yaml").objective
 

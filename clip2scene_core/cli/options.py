@@ -41,7 +41,9 @@ VocabularyOption = Annotated[
 Model = Annotated[
     str,
     typer.Option(
-        "--model", help="the teacher: a CLIP of open_clip, hf-hub:ORGANISATION/NAME or local-dir:FOLDER"
+        "--model",
+        help="the teacher: a CLIP of open_clip, street-clip-tiny, hf-hub:ORGANISATION/NAME or "
+        "local-dir:FOLDER",
     ),
 ]
 Pretrained = Annotated[str, typer.Option("--pretrained", metavar="TAG|FILE", help="weights of the teacher")]

@@ -37,6 +37,7 @@ from clip2scene_core.cli.runs import (
     pretraining,
     recording_name,
     sweeps_to_read,
+    teacher_settings,
     training_record,
 )
 from clip2scene_core.config import PretrainConfig, RunConfig, TeacherConfig
@@ -56,19 +57,26 @@ def finetune(
         str,
         typer.Option("--from", metavar="FILE", help="a checkpoint to begin from, pre-trained or not"),
     ] = "",
+    model: Model = "",
+    pretrained: Pretrained = "",
     options: With = None,
 ) -> None:
-    """Trains a student on labelled scans."""
+    """Trains a student on labelled scans; with a teacher in the language of that CLIP."""
     from clip2scene_core import checkpoint as checkpoints
     from clip2scene_core.training.beginning import begin
     from clip2scene_core.training.finetune import finetune as train
 
-    chosen = [*(settings or ()), *([f"start={json.dumps(start)}"] if start else [])]
+    chosen = [
+        *(settings or ()),
+        *([f"start={json.dumps(start)}"] if start else []),
+        *teacher_settings(model, pretrained, "teacher."),
+    ]
     run = configuration.load(RunConfig, config, chosen)
     if run.start:  # the student is that of the checkpoint where nothing else is said
         default = RunConfig(student=checkpoints.load(run.start).student)
         run = configuration.load(RunConfig, config, chosen, default=default)
-    beginning = begin(run)
+    with progress("embedding words", at_once=False) as told:
+        beginning = begin(run, told)
     source = open_frames(kind, root, 0, options)
     print_notes(beginning.notes)
     record = training_record("clip2scene", run.training.device, scans=len(source))

@@ -83,11 +83,7 @@ class DenseClip(nn.Module):
     def identity(self) -> dict[str, str]:
         """All that decides on the output, for the keys of caches."""
         return {
-            "clip": self._clip.name,
-            "weights": self._clip.weights_hash,
-            "mean": str(self._clip.mean),
-            "std": str(self._clip.std),
-            "dtype": str(self._clip.dtype).removeprefix("torch."),
+            **self._clip.identity,
             "mode": self.mode,
             "height_px": str(self._height),
             "window_px": str(self._window * self.patch_px),
@@ -192,6 +188,12 @@ def _between(pixel: Tensor, patches: int, side: float) -> tuple[Tensor, Tensor, 
     place = ((pixel + 0.5) * (patches / side) - 0.5).clamp(0, patches - 1)
     before = place.long()
     return before, (before + 1).clamp(max=patches - 1), place - before
+
+
+def side_in_patches(clip: LoadedClip) -> int:
+    """Pixels of the side that an image encoder was trained at, without what is no whole patch of it."""
+    side = clip.image_size[0]
+    return side - side % take_apart(clip.model.visual).patch_px
 
 
 def _in_patches(window_px: int | None, stride_px: int | None, patch_px: int) -> tuple[int, int]:

@@ -86,7 +86,7 @@ def embed_text(
     )
     known = {phrase: kept for phrase, file in files.items() if (kept := _read(file)) is not None}
     missing = [phrase for phrase in phrases if phrase not in known]
-    if unread := [phrase for phrase in missing if _is_unread(clip, phrase)]:
+    if unread := _unread(clip, phrases):
         log.warning("%s never read a word of: %s; they mean little to it", clip.name, ", ".join(unread))
     step = max(1, PROMPTS // len(sentences))
     for first in range(0, len(missing), step):
@@ -104,12 +104,12 @@ def embed_text(
     )
 
 
-def _is_unread(clip: LoadedClip, phrase: str) -> bool:
-    """Whether a token of the phrase has an embedding of zeros, as `train-clip` leaves those it never saw."""
+def _unread(clip: LoadedClip, phrases: Sequence[str]) -> list[str]:
+    """Those with a token whose embedding is zero, as `train-clip` leaves the ones that it never saw."""
     embedding = getattr(clip.model, "token_embedding", None)
-    if embedding is None:
-        return False
-    return not embedding.weight[clip.tokenizer([phrase])[0].to(clip.device)].any(dim=1).all()
+    if embedding is None or (known := embedding.weight.any(dim=1)).all():
+        return []
+    return [phrase for phrase in phrases if not known[clip.tokenizer([phrase])[0].to(clip.device)].all()]
 
 
 @torch.no_grad()

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import logging
-import pickle
-import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from clip2scene_core.clip.hub import file_url, first_line, hub_file, hub_folder
+from clip2scene_core.clip.weight_files import hash_of, load_weights
 from clip2scene_core.errors import CheckpointError, ConfigError, MissingExtraError
 
 RANDOM = "random"
 """As `pretrained`: the initialisation of seed 0, for tests and benchmarks; it knows nothing."""
 HUB, FOLDER = "hf-hub:", "local-dir:"
+STREET_CLIP = "street-clip-tiny"
+"""The CLIP that the package brings; training/street_clip.py made it of the simulated town."""
+SHIPPED = Path(str(resources.files("clip2scene_core"))) / "clip" / "models"
+"""Its place, in a folder of its name."""
 CONFIG_FILE = "open_clip_config.json"
 WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """What open_clip calls the weights of a repository or folder, the best one first."""
@@ -55,6 +55,17 @@ class LoadedClip:
     """Model and weights, such as `ViT-B-16/openai`."""
     weights_hash: str
     """SHA-256 over the weights as loaded, whatever file, device and precision they came from or go to."""
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """All that decides on what it makes of images and texts, for records and the keys of caches."""
+        return {
+            "clip": self.name,
+            "weights": self.weights_hash,
+            "mean": str(self.mean),
+            "std": str(self.std),
+            "dtype": str(self.dtype).removeprefix("torch."),
+        }
 
     @property
     def device(self) -> torch.device:
@@ -89,8 +100,8 @@ def load_clip(
 ) -> LoadedClip:
     """A frozen CLIP by open_clip's names of the model and of its weights.
 
-    model: a name that open_clip knows (`ViT-B-16`), `hf-hub:org/name` or `local-dir:FOLDER`; the last two
-        bring their weights, in a folder as open_clip publishes them.
+    model: a name that open_clip knows (`ViT-B-16`), `street-clip-tiny`, `hf-hub:org/name` or
+        `local-dir:FOLDER`; the last three bring their weights, in a folder as open_clip publishes them.
     pretrained: one of the model's published weights (`openai`); `FILE`, .safetensors or .pt of open_clip or
         OpenAI; `openai=FILE`, the published weights in a file that was fetched by hand; or `random`.
 
@@ -108,9 +119,9 @@ def load_clip(
     source = _resolve(model, pretrained)
     clip = _build(source)
     if source.weights:
-        _load_weights(clip, source.weights)
+        load_weights(clip, source.weights)
     clip.eval().requires_grad_(False)
-    weights_hash = _hash(clip.state_dict())
+    weights_hash = hash_of(clip.state_dict())
     preprocessing = open_clip.get_model_preprocess_cfg(clip)
     size = preprocessing["size"]
     return LoadedClip(
@@ -138,11 +149,18 @@ def build_clip(folder: Path) -> tuple[nn.Module, Tokenizer]:
     return _build(source), _tokenizer(source)
 
 
+def brings_weights(model: str) -> bool:
+    """Whether a model of this name comes with its weights, so that none can be chosen for it."""
+    return model == STREET_CLIP or model.startswith((HUB, FOLDER))
+
+
 def _resolve(model: str, pretrained: str) -> _Source:
-    if not model.startswith((HUB, FOLDER)):
+    if not brings_weights(model):
         return _named(model.replace("/", "-"), pretrained)
     if pretrained:
         raise ConfigError(f"{model} brings its weights: expected no pretrained, got '{pretrained}'")
+    if model == STREET_CLIP:
+        return _of_folder(SHIPPED / model, name=model)
     if model.startswith(HUB):
         return _of_hub(model.removeprefix(HUB))
     folder = Path(model.removeprefix(FOLDER)).expanduser()
@@ -155,7 +173,9 @@ def _named(model: str, pretrained: str) -> _Source:
     known = open_clip.list_models()
     if model not in known:
         near = difflib.get_close_matches(model, known, n=3, cutoff=0)
-        raise ConfigError(f"open_clip knows no model '{model}'; nearest: {', '.join(near)}")
+        raise ConfigError(
+            f"open_clip knows no model '{model}'; nearest: {', '.join(near)}; the package has {STREET_CLIP}"
+        )
     tag, file = _tag_and_file(model, pretrained)
     published = open_clip.get_pretrained_cfg(model, tag)
     if not tag:
@@ -281,82 +301,6 @@ def _silent_about_random_weights() -> Iterator[None]:
         yield
     finally:
         root.removeFilter(other)
-
-
-def _load_weights(model: nn.Module, file: Path) -> None:
-    from open_clip.model import CustomTextCLIP, convert_to_custom_text_state_dict
-
-    weights = _read(file)
-    if isinstance(model, CustomTextCLIP):
-        weights = convert_to_custom_text_state_dict(weights)
-    expected = model.state_dict()
-    for name in [*expected, *weights]:
-        if name.endswith(".position_ids"):  # older text encoders stored them
-            continue
-        want, got = expected.get(name), weights.get(name)
-        if want is not None and got is not None and want.numel() == got.numel() == 1:
-            weights[name] = got = got.reshape(want.shape)  # the temperature is a number or a list of one
-        if want is None or got is None or want.shape != got.shape:
-            raise CheckpointError(
-                f"weights {file}: {name} expected {_shape(want)}, got {_shape(got)}; choose their model"
-            )
-        if not got.isfinite().all():
-            raise CheckpointError(f"weights {file}: {name} expected finite numbers, got NaN or infinity")
-    model.load_state_dict(weights, strict=False)
-
-
-def _shape(tensor: Tensor | None) -> str:
-    return "none" if tensor is None else str(tuple(tensor.shape))
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    """Names and tensors of a file, without running any Python that it may hold."""
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        if _is_torchscript(file):
-            return _read_openai(file)
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"weights {file} hold more than tensors, which is not safe to load; store them as .safetensors"
-        ) from error
-    except (EOFError, OSError, RuntimeError, SafetensorError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"weights {file} cannot be read: {first_line(error)}") from error
-    content = content.get("state_dict", content) if isinstance(content, Mapping) else content
-    if not isinstance(content, Mapping) or not all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
-    ):
-        raise CheckpointError(f"weights {file}: expected tensors by name, got {type(content).__name__}")
-    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
-
-
-def _is_torchscript(file: Path) -> bool:
-    if not zipfile.is_zipfile(file):
-        return False
-    with zipfile.ZipFile(file) as archive:
-        return any(Path(name).name == "constants.pkl" for name in archive.namelist())
-
-
-def _read_openai(file: Path) -> dict[str, Tensor]:
-    """OpenAI published TorchScript archives, which hold three numbers beside the weights."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PyTorch advises whoever writes such files
-        weights = torch.jit.load(file, map_location="cpu").state_dict()
-    return {
-        name: tensor
-        for name, tensor in weights.items()
-        if name not in {"input_resolution", "context_length", "vocab_size"}
-    }
-
-
-def _hash(weights: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        tensor = weights[name].contiguous()
-        digest.update(f"{name} {tensor.dtype} {_shape(tensor)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _tokenizer(source: _Source) -> Tokenizer:

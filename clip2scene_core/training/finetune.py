@@ -14,7 +14,6 @@ from clip2scene_core.checkpoint import Checkpoint, save
 from clip2scene_core.clip.similarity import classify
 from clip2scene_core.config import RunConfig, to_dict
 from clip2scene_core.data.source import FrameSource
-from clip2scene_core.labels import LabelSet
 from clip2scene_core.losses import cross_entropy, lovasz_softmax
 from clip2scene_core.sparse import SparseVoxels, VoxelGrid, VoxelPoints
 from clip2scene_core.student import MinkUNet
@@ -41,7 +40,7 @@ def finetune(
     beginning: that of `config`, see `begin`. record: goes into the checkpoint beside that of the beginning,
     configuration, time and steps.
     """
-    settings, label_set = config.training, LabelSet.named(config.label_set)
+    settings, label_set = config.training, beginning.label_set
     fabric = seeded_fabric(settings)
     device, classes = fabric.device, len(label_set.classes)
     text = beginning.text_embeddings.to(device)
@@ -76,7 +75,13 @@ def finetune(
             text_embeddings=text,
             phrase_class=beginning.phrase_class,
             teacher=beginning.teacher,
-            training={**record, **beginning.record, "config": to_dict(config), **done},
+            training={
+                **record,
+                **beginning.record,
+                "config": to_dict(config),
+                "teacher": dict(beginning.taught_by),
+                **done,
+            },
             weights=average.module.state_dict(),
         )
 

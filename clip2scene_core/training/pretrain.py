@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from clip2scene_core.build import build_student, build_teacher
+from clip2scene_core.build import build_student, build_teacher, check_joint_space, teacher_record
 from clip2scene_core.checkpoint import Checkpoint, save
 from clip2scene_core.clip.feature_cache import FeatureCache
 from clip2scene_core.clip.teacher import FrozenTeacher
@@ -117,7 +117,12 @@ def pretrain(
             text_embeddings=teacher.text.embeddings,
             phrase_class=tuple(teacher.text.phrase_class.tolist()),
             teacher=teacher.dense.identity["clip"],
-            training={**record, "config": to_dict(config), "teacher": dict(teacher.dense.identity), **done},
+            training={
+                **record,
+                "config": to_dict(config),
+                "teacher": teacher_record(config.teacher, teacher.dense.identity),
+                **done,
+            },
             weights=average.module.state_dict(),
         )
 
@@ -176,17 +181,13 @@ def _first_readable(source: FrameSource) -> tuple[int, Frame]:
 
 
 def _check_fits(config: PretrainConfig, source: FrameSource, teacher: FrozenTeacher) -> None:
-    dim, objective = config.student.embedding_dim, config.objective
+    objective = config.objective
     if config.pairing.sweeps > 1 and len(source) > 1 and not tells_motion(source):
         raise ConfigError(
             f"pairing.sweeps={config.pairing.sweeps} needs ego motion, which is not known; name one, "
             "such as --with ego_motion=kiss-icp, or --set pairing.sweeps=1"
         )
-    if dim != teacher.dense.embedding_dim:
-        raise ConfigError(
-            f"student.embedding_dim expected {teacher.dense.embedding_dim}, the joint space of "
-            f"{teacher.dense.identity['clip']}, got {dim}"
-        )
+    check_joint_space(config.student, teacher.dense.embedding_dim, teacher.dense.identity["clip"])
     if objective.method == "clip2scene" and not objective.semantic_weight + objective.spatial_temporal_weight:
         raise ConfigError(
             "objective.semantic_weight and spatial_temporal_weight: expected one above 0, got 0"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from clip2scene_core.build import build_student, choose_device, orthonormal_embeddings
-from clip2scene_core.config import StudentConfig
+from clip2scene_core.build import build_dense_clip, build_student, choose_device, orthonormal_embeddings
+from clip2scene_core.clip import weights
+from clip2scene_core.config import StudentConfig, TeacherConfig
 from clip2scene_core.data.batch import collate
 from clip2scene_core.errors import ConfigError
 from clip2scene_core.voxels import FEATURES, voxelise
@@ -105,3 +108,43 @@ def test_a_gpu_that_is_not_there(name, devices, cuda_devices):
 def test_devices_that_do_not_exist(name):
     with pytest.raises(ConfigError, match=f"device must be auto, cpu or cuda, got '{name}'"):
         choose_device(name)
+
+
+@pytest.fixture
+def shipped_clip(clip_folder, monkeypatch, tmp_path):
+    """The tiny CLIP of the tests in place of that of the package; it was made for 32 pixels."""
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path)
+    (tmp_path / "street-clip-tiny").symlink_to(clip_folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "height_px", "window_px", "stride_px"),
+    [
+        ({}, "64", "32", "16"),
+        ({"stride_px": 8}, "64", "32", "8"),
+        ({"height_px": 0}, "None", "32", "16"),
+        ({"height_px": 48, "window_px": 24}, "48", "24", "8"),
+        ({"height_px": 0, "window_px": 0, "stride_px": 8}, "None", "0", "0"),
+    ],
+)
+def test_how_images_are_seen_follows_the_model_and_is_part_of_its_identity(
+    settings, height_px, window_px, stride_px, shipped_clip
+):
+    _, dense = build_dense_clip(TeacherConfig(model="street-clip-tiny", device="cpu", **settings))
+    found = {name: dense.identity[name] for name in ("clip", "height_px", "window_px", "stride_px")}
+    assert found == {
+        "clip": "street-clip-tiny",
+        "height_px": height_px,
+        "window_px": window_px,
+        "stride_px": stride_px,
+    }
+
+
+def test_the_window_is_of_whole_patches(clip_folder, tmp_path):
+    """As with SO400M-14-SigLIP-384, whose side is no multiple of its patch."""
+    content = json.loads((clip_folder / "open_clip_config.json").read_text())
+    content["model_cfg"]["vision_cfg"]["image_size"] = 36
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
+    (tmp_path / "open_clip_model.safetensors").symlink_to(clip_folder / "open_clip_model.safetensors")
+    _, dense = build_dense_clip(TeacherConfig(model=f"local-dir:{tmp_path}", device="cpu"))
+    assert (dense.identity["height_px"], dense.identity["window_px"]) == ("72", "32")

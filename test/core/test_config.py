@@ -55,11 +55,11 @@ def test_yaml_round_trip(config, tmp_path):
 
 
 def test_a_group_that_is_given_in_part_keeps_what_its_tree_wants():
-    """The teacher of pre-training is shown crops as they are, that of pictures scales them."""
+    """The teacher of pre-training is shown crops at their size, that of pictures scales them."""
     run = from_dict(PretrainConfig, {"teacher": {"mode": "naclip"}, "student": {"width": 0.5}})
     assert (run.teacher.mode, run.teacher.height_px) == ("naclip", 0)
     assert (run.student.architecture, run.student.width) == ("spvcnn", 0.5)
-    assert TeacherConfig().height_px > 0
+    assert TeacherConfig().height_px == -1
 
 
 def test_lists_survive_the_round_trip():
@@ -100,8 +100,8 @@ def test_whole_numbers_and_exponents_are_numbers():
         ({"trainng": {}}, "unknown setting 'trainng'; did you mean 'training'?"),
         ({"training": {"step": 1}}, "unknown setting 'training.step'; did you mean 'steps'?"),
         ({"student": {"voxelsize_m": 1}}, "'student.voxelsize_m'; did you mean 'voxel_m'?"),
-        ({"zzz": 1}, "unknown setting 'zzz'; known are label_set, start, student, training"),
-        ({3: 1}, "unknown setting '3'; known are label_set, start, student, training"),
+        ({"zzz": 1}, "unknown setting 'zzz'; known are label_set, start, student, teacher, training"),
+        ({3: 1}, "unknown setting '3'; known are label_set, start, student, teacher, training"),
     ],
 )
 def test_unknown_keys_name_the_nearest_known_one(content, message):

@@ -111,7 +111,7 @@ class TestColcon:
 
     def test_installs_the_package_data(self, installed):
         (core,) = installed.glob("lib/python*/site-packages/clip2scene_core")
-        for pattern in ("label_sets/*.yaml", "checkpoints/*.safetensors"):
+        for pattern in ("label_sets/*.yaml", "checkpoints/*.safetensors", "clip/models/*/*"):
             assert {p.name for p in core.glob(pattern)} == {
                 p.name for p in (ROOT / "clip2scene_core").glob(pattern)
             }

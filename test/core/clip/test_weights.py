@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,12 +16,15 @@ import open_clip
 import pytest
 import torch
 from open_clip.transformer import QuickGELU
+from safetensors import safe_open
 from safetensors.torch import save, save_file
 
+from clip2scene_core.clip import weights as clip_weights
 from clip2scene_core.clip.weights import load_clip
 from clip2scene_core.errors import CheckpointError, ConfigError, MissingExtraError
 
 REPOSITORY = "someone/tiny"
+SHIPPED = clip_weights.SHIPPED / "street-clip-tiny"
 PUBLISHED = {
     "openai": {
         "url": "https://example.org/models/Tiny-ViT.pt",
@@ -31,6 +35,12 @@ PUBLISHED = {
     },
     "laion": {"url": "", "hf_hub": "someone/gone/", "mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.8)},
 }
+
+
+UNKNOWN = (
+    "open_clip knows no model 'ViT-B16'; nearest: ViT-B-16, ViT-S-16, ViT-M-16; "
+    "the package has street-clip-tiny"
+)
 
 
 @pytest.fixture
@@ -282,10 +292,11 @@ def test_random_weights_are_those_of_one_seed():
     [
         ("Tiny", "", "no weights are named for Tiny: expected openai, laion, a file or random"),
         ("Tiny-deep", "", "no weights are named for Tiny-deep: expected a file or random"),
-        ("ViT-B16", "openai", "open_clip knows no model 'ViT-B16'; nearest: ViT-B-16, ViT-S-16, ViT-M-16"),
+        ("ViT-B16", "openai", UNKNOWN),
         ("Tiny", "opnai", "Tiny has no weights 'opnai': expected openai, laion, a file or random"),
         ("Tiny", "opnai=x.pt", "Tiny has no weights 'opnai': expected openai, laion, a file or random"),
         ("local-dir:x", "openai", "local-dir:x brings its weights: expected no pretrained, got 'openai'"),
+        ("street-clip-tiny", "x", "street-clip-tiny brings its weights: expected no pretrained, got 'x'"),
     ],
 )
 def test_a_name_that_is_unknown_is_refused(model, pretrained, message, published):
@@ -387,6 +398,26 @@ def test_a_folder_that_lacks_a_file_is_refused(left_out, message, folder):
     (folder / left_out).unlink()
     with pytest.raises(CheckpointError, match=f"^local-dir:{folder} {message}$"):
         load_clip(f"local-dir:{folder}")
+
+
+def test_the_model_of_the_package_is_a_folder_of_its_name(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(clip_weights, "SHIPPED", tmp_path / "models")
+    shutil.copytree(folder, tmp_path / "models" / "street-clip-tiny")
+    clip = load_clip("street-clip-tiny")
+    assert clip.name == "street-clip-tiny"
+    assert clip.weights_hash == load_clip(f"local-dir:{folder}").weights_hash
+    assert clip.tokenizer(["a tram"]).tolist()[0][:2] == [2, 3]
+
+
+@pytest.mark.skipif(not SHIPPED.is_dir(), reason="the package has no street-clip-tiny yet")
+def test_the_model_of_the_package_is_small_and_says_how_it_was_made():
+    assert sum(file.stat().st_size for file in SHIPPED.iterdir()) <= 12e6
+    assert load_clip("street-clip-tiny").model.visual.output_dim == 64
+    with safe_open(SHIPPED / "open_clip_model.safetensors", framework="pt") as file:
+        record = json.loads(file.metadata()["training"])
+    assert record["command"].startswith("clip2scene train-clip")
+    assert record["seconds"] > 0 and record["hardware"]
+    assert record["config"]["training"]["seed"] >= 0
 
 
 def test_a_folder_with_another_configuration_is_refused(folder):
