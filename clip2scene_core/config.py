@@ -203,6 +203,14 @@ class InferenceConfig:
     """How a checkpoint is applied to scans."""
 
     checkpoint: str = setting("", "path of a .safetensors file; empty for the one of the package")
+    label_set: str = setting(
+        "", "vocabulary to answer with: a label set or a .yaml file; empty for that of the checkpoint"
+    )
+    model: str = setting(
+        "",
+        "the CLIP that embeds new words, as in training; empty for that which taught the checkpoint",
+    )
+    pretrained: str = setting("", "weights of that CLIP, where it brings none")
     device: str = setting("auto", "auto, cpu or cuda")
     engine: str = setting("auto", "sparse-convolution engine: auto, spconv or torch")
     threads: int = setting(0, "CPU threads of the network; 0 leaves it to torch", least=0, most=1024)

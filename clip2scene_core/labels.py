@@ -227,7 +227,7 @@ class LabelSet:
         if source.name == self.name:
             self._check_agrees(source)
             return class_id
-        if source.name not in self.maps:
+        if not self.has_map_from(source):
             raise ConfigError(
                 f"label set {self.name} has no map from {source.name}; "
                 f"it has {', '.join(self.maps) or 'none'}"
@@ -236,6 +236,10 @@ class LabelSet:
         for source_name, name in self.maps[source.name].items():
             table[source.id_of(source_name)] = self.id_of(name)
         return table[class_id]
+
+    def has_map_from(self, source: LabelSet) -> bool:
+        """Whether `from_set` knows what the classes of another set are called here."""
+        return source.name == self.name or source.name in self.maps
 
     def _check_agrees(self, other: LabelSet) -> None:
         """Raises ConfigError where an id or a name stands for something else in a set of the same name."""

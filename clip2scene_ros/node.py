@@ -36,8 +36,10 @@ from clip2scene_core.pointcloud2 import DecodedCloud, decode
 from clip2scene_core.types import LidarScan
 from clip2scene_ros import parameters
 from clip2scene_ros.conversions import label_info, labelled_cloud, legend, merged_cloud
+from clip2scene_ros.core_log import CoreWarnings
 from clip2scene_ros.diagnostics import ERROR, WARN, Diagnostics
 from clip2scene_ros.framing import Framer
+from clip2scene_ros.rewording import Rewording
 from clip2scene_ros.synchronizer import Companions, LidarTriggeredSynchronizer
 from clip2scene_ros.transforms import RestartableBuffer, Transforms
 from clip2scene_ros.worker import NewestOnlyWorker
@@ -71,11 +73,21 @@ class SegmentNode(Node):
         """Raises Clip2SceneError where a parameter or the checkpoint is unusable."""
         super().__init__("segment", **node_options)
         self._config, inference = parameters.declare(self)
-        self._whole = (make_segmenter or _from_checkpoint)(inference)
-        self._segmenter = self._with_classes(self._config.classes)
-        self._input_topic = self.resolve_topic_name("~/input/points")
         name = f"{self.get_name()}: labelling"
         self._diagnostics = Diagnostics(self._config.diagnostics, name=name)
+        self._core_warnings = CoreWarnings(self._warn)
+        try:
+            self._rewording = Rewording(
+                self,
+                (make_segmenter or _from_checkpoint)(inference),
+                self._config.classes,
+                on_change=self._announce_classes,
+                on_failure=self._warn,
+            )
+        except Clip2SceneError:
+            self._core_warnings.close()
+            raise
+        self._input_topic = self.resolve_topic_name("~/input/points")
         self._legend_frame = self._config.fixed_frame
         self._advertise()
         self._announce_classes()
@@ -96,8 +108,10 @@ class SegmentNode(Node):
         self.add_on_set_parameters_callback(self._on_parameters)
 
     def destroy_node(self) -> None:
-        """Stop the worker, then the node."""
+        """Stop the workers, then the node."""
+        self._rewording.stop()
         self._worker.stop()
+        self._core_warnings.close()
         super().destroy_node()
 
     def _make_framer(self, sweeps: int) -> Framer:
@@ -168,7 +182,7 @@ class SegmentNode(Node):
 
     def _label(self, job: Job) -> None:
         """In the worker's thread: one scan from message to message."""
-        stages, segmenter = StageTimer(), self._segmenter
+        stages, segmenter = StageTimer(), self._rewording.segmenter
         with stages("decode"):
             main = self._decode(job.cloud, self._input_topic)
             others, notes = self._decode_others(job.others)
@@ -189,6 +203,11 @@ class SegmentNode(Node):
         self._latency.publish(Float64(data=latency_ms))
         self._diagnostics.published(latency_ms, stages.ms)
         self._move_legend(main.scan.frame_id)
+
+    def _warn(self, note: str) -> None:
+        """What comes once, while labelling goes on."""
+        self._diagnostics.warned(note)
+        self.get_logger().warning(note)
 
     def _decode(self, cloud: PointCloud2, topic: str) -> DecodedCloud:
         return decode(cloud, topic=topic, timed=self._config.deskew)
@@ -219,11 +238,12 @@ class SegmentNode(Node):
         self.get_logger().error(f"nothing published: {trace}", throttle_duration_sec=_LOG_PERIOD_S)
 
     def _publish_diagnostics(self) -> None:
+        label_set = self._rewording.segmenter.label_set
         status = self._diagnostics.status(
             subscribed=self._labelled.get_subscription_count() > 0,
             details={
-                "label set": self._segmenter.label_set.name,
-                "classes": ", ".join(self._segmenter.label_set.names),
+                "label set": label_set.name,
+                "classes": ", ".join(label_set.names),
                 "input": self._input_topic,
             },
         )
@@ -235,20 +255,17 @@ class SegmentNode(Node):
         for change in changes:
             if change.name == "classes":
                 try:
-                    self._segmenter = self._with_classes(parameters.chosen(change.value))
+                    self._rewording.change(parameters.chosen(change.value))
                 except Clip2SceneError as error:
                     return SetParametersResult(successful=False, reason=str(error))
-                self._announce_classes()
         return SetParametersResult(successful=True)
 
-    def _with_classes(self, names: Sequence[str]) -> SemanticSegmenter:
-        return self._whole.with_classes(names) if names else self._whole
-
     def _announce_classes(self) -> None:
+        label_set = self._rewording.segmenter.label_set
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._legend_frame)
-        self._label_info.publish(label_info(self._segmenter.label_set, header))
+        self._label_info.publish(label_info(label_set, header))
         # Stamp zero tells RViz to use the newest transform, so that the legend moves with the sensor.
-        self._legend.publish(legend(self._segmenter.label_set, Header(frame_id=self._legend_frame)))
+        self._legend.publish(legend(label_set, Header(frame_id=self._legend_frame)))
 
     def _move_legend(self, frame_id: str) -> None:
         if frame_id != self._legend_frame:

@@ -32,7 +32,9 @@ class SegmentConfig:
     """What the node needs beside the settings of inference."""
 
     classes: tuple[str, ...] = setting(
-        ("",), 'names of the classes to label with, out of those of the checkpoint; [""] for all of them'
+        ("",),
+        'classes to label with: names of the checkpoint, or other words of the CLIP that taught it, with "|" '
+        'between the phrases of a class; [""] for all of the checkpoint',
     )
     cameras: tuple[str, ...] = setting(
         ("",), 'names of the cameras, each with topics ~/input/<name>/image and camera_info; [""] for none'

@@ -10,9 +10,16 @@ import typer
 
 from clip2scene_core.cli.app import app
 from clip2scene_core.cli.opening import check_is_no_input
-from clip2scene_core.cli.options import CheckpointOption
+from clip2scene_core.cli.options import (
+    CheckpointOption,
+    VocabularyOption,
+    Words,
+    WordsModel,
+    WordsPretrained,
+)
 from clip2scene_core.data.bag_writer import write_bag
 from clip2scene_core.errors import DataError, MissingExtraError
+from clip2scene_core.labels import LabelSet
 from clip2scene_core.terminal import print_demo, print_wrote, progress
 
 
@@ -21,6 +28,10 @@ def demo(
     bag: Annotated[Path | None, typer.Option(help="a recorded bag; default: a simulated drive")] = None,
     out: Annotated[Path, typer.Option(help="folder of the results")] = Path("out/demo"),
     checkpoint: CheckpointOption = "",
+    words: Words = "",
+    label_set: VocabularyOption = "",
+    model: WordsModel = "",
+    pretrained: WordsPretrained = "",
     frames: Annotated[int, typer.Option(min=1, help="scans of the simulated drive")] = 50,
     lidar: Annotated[str, typer.Option(help="LiDAR of the simulated drive")] = "HDL-64E",
     seed: Annotated[int, typer.Option(min=0, help="town and drive")] = 2001,
@@ -34,6 +45,10 @@ def demo(
         from clip2scene_ros.demo import run_demo
     except ImportError as error:
         raise MissingExtraError(error.name or "rclpy", "ros") from error
+    settings = {"label_set": label_set, "model": model, "pretrained": pretrained}
+    if words:
+        LabelSet.from_words(words)  # rather than after the simulation
+    vocabulary = {"classes": [word.strip() for word in words.split(",")]} if words else {}
     if bag is None:
         from clip2scene_core.data import open_source
 
@@ -43,7 +58,9 @@ def demo(
             write_bag(source, bag, overwrite=True, progress=report)
     check_is_no_input(out / "labelled", bag)
     with progress("labelling") as report:
-        summary = run_demo(bag, out, checkpoint=checkpoint, rate=rate, progress=report)
+        summary = run_demo(
+            bag, out, checkpoint=checkpoint, rate=rate, settings={**settings, **vocabulary}, progress=report
+        )
     print_demo(summary.to_dict())
     if not summary.labelled:
         raise DataError(f"no scan of {bag} was labelled; {out / 'node.log'} says why")

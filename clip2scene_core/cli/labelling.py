@@ -12,7 +12,7 @@ import yaml
 from clip2scene_core.cli.app import app
 from clip2scene_core.cli.opening import (
     check_is_no_input,
-    chosen_teacher,
+    chosen_clip,
     open_frames,
     open_student,
     open_teacher,
@@ -30,6 +30,8 @@ from clip2scene_core.cli.options import (
     VocabularyOption,
     With,
     Words,
+    WordsModel,
+    WordsPretrained,
 )
 from clip2scene_core.data.bag_writer import write_bag
 from clip2scene_core.errors import ConfigError, DataError
@@ -43,6 +45,10 @@ def label(
     root: Root,
     out: Annotated[Path, typer.Argument(help="folder of the results")],
     checkpoint: CheckpointOption = "",
+    words: Words = "",
+    label_set: VocabularyOption = "",
+    model: WordsModel = "",
+    pretrained: WordsPretrained = "",
     settings: Set = None,
     options: With = None,
     frames: Frames = 0,
@@ -53,7 +59,9 @@ def label(
     from clip2scene_core.inference.labelled import LabelledSource
 
     check_is_no_input(out / "labelled", root)
-    source = LabelledSource(open_frames(kind, root, frames, options), open_student(checkpoint, settings))
+    recording = open_frames(kind, root, frames, options)
+    chosen = chosen_clip(model, pretrained, settings)
+    source = LabelledSource(recording, open_student(checkpoint, chosen, words=words, label_set=label_set))
     with progress("labelling", len(source)) as report:
         write_bag(source, out / "labelled", overwrite=True, progress=report)
     figures: dict[str, Any] = {
@@ -79,9 +87,16 @@ def label(
 def evaluate(
     kind: SourceKind,
     root: Root,
-    label_set: Annotated[str, typer.Option(help="vocabulary of truth and predictions")] = "street",
+    label_set: Annotated[
+        str,
+        typer.Option(
+            help="vocabulary of truth and predictions; where it has no map, the checkpoint is asked in it"
+        ),
+    ] = "street",
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
     checkpoint: CheckpointOption = "",
+    model: WordsModel = "",
+    pretrained: WordsPretrained = "",
     settings: Set = None,
     options: With = None,
     frames: Frames = 0,
@@ -94,7 +109,14 @@ def evaluate(
     from clip2scene_core.labels import LabelSet
 
     vocabulary = LabelSet.named(label_set)
-    source, segmenter = open_frames(kind, root, frames, options), open_student(checkpoint, settings)
+    source = open_frames(kind, root, frames, options)
+    segmenter = open_student(checkpoint, chosen_clip(model, pretrained, settings))
+    if not vocabulary.has_map_from(segmenter.label_set):
+        with progress("embedding words", at_once=False) as told:
+            segmenter = segmenter.with_label_set(vocabulary, told)
+        print_notes(
+            [f"the checkpoint is asked in the words of {vocabulary.name}, which has no map from its own"]
+        )
     with progress("evaluating", len(source)) as report:
         result = run(source, segmenter, vocabulary, report)
     figures = result.to_dict(more_than=more_than)
@@ -122,7 +144,7 @@ def label_images(
     from clip2scene_core.evaluation.pictures import save_class_ids, save_overlay
 
     pictures = find_pictures(images)
-    teacher = open_teacher(config, chosen_teacher(model, pretrained, settings), words, label_set)
+    teacher = open_teacher(config, chosen_clip(model, pretrained, settings), words, label_set)
     unreadable: list[str] = []
     with progress("labelling", len(pictures)) as report:
         for done, (path, name) in enumerate(pictures.items(), 1):
@@ -167,7 +189,7 @@ def view(
     frames: Frames = 0,
     checkpoint: CheckpointOption = "",
     words: Words = "",
-    label_set: VocabularyOption = "street",
+    label_set: VocabularyOption = "",
     model: Model = "",
     pretrained: Pretrained = "",
     settings: Annotated[
@@ -184,10 +206,12 @@ def view(
     source = open_frames(kind, root, frames, options)
     if by is None:
         by = Labeller.STUDENT if source.label_set is None else Labeller.TRUTH
+    chosen = chosen_clip(model, pretrained, settings)
     if by is Labeller.STUDENT:
-        source = LabelledSource(source, open_student(checkpoint, settings))
+        student = open_student(checkpoint, chosen, words=words, label_set=label_set)
+        source = LabelledSource(source, student)
     elif by is Labeller.TEACHER:
-        teacher = open_teacher(None, chosen_teacher(model, pretrained, settings), words, label_set)
+        teacher = open_teacher(None, chosen, words, label_set or "street")
         source = LabelledSource(source, teacher)
     if source.label_set is None:
         raise DataError(f"{kind} recording {root} has no ground truth; name another one: --by student")

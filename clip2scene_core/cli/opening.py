@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +42,22 @@ def open_teacher(config: Path | None, settings: list[str] | None, words: str, la
         return Teacher(chosen, vocabulary, report)
 
 
-def open_student(checkpoint: str, settings: list[str] | None) -> Any:
-    """The SemanticSegmenter of a checkpoint, the shipped one where it is ''."""
+def open_student(checkpoint: str, settings: list[str] | None, *, words: str = "", label_set: str = "") -> Any:
+    """The SemanticSegmenter of a checkpoint, the shipped one where it is ''.
+
+    It answers in these words, or else with this label set, or else with the classes of the checkpoint.
+    """
     from clip2scene_core.inference import SemanticSegmenter
 
-    config = configuration.load(InferenceConfig, None, settings or ())
-    return SemanticSegmenter.from_checkpoint(checkpoint or None, config=config)
+    vocabulary = [f"label_set={json.dumps(label_set)}"] if label_set and not words else []
+    config = configuration.load(InferenceConfig, None, [*(settings or ()), *vocabulary])
+    with progress("embedding words", at_once=False) as report:
+        student = SemanticSegmenter.from_checkpoint(checkpoint or None, config=config, progress=report)
+        return student.with_words(words, report) if words else student
 
 
-def chosen_teacher(model: str, pretrained: str, settings: list[str] | None) -> list[str]:
-    """Settings of the teacher, of which some have options of their own."""
+def chosen_clip(model: str, pretrained: str, settings: list[str] | None) -> list[str]:
+    """Settings of the teacher, or of the CLIP for new words, of which some have options of their own."""
     return [*(settings or ()), *teacher_settings(model, pretrained)]
 
 

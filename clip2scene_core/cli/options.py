@@ -47,6 +47,16 @@ Model = Annotated[
     ),
 ]
 Pretrained = Annotated[str, typer.Option("--pretrained", metavar="TAG|FILE", help="weights of the teacher")]
+WordsModel = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="the CLIP for words that the checkpoint does not have; default: the one that taught it",
+    ),
+]
+WordsPretrained = Annotated[
+    str, typer.Option("--pretrained", metavar="TAG|FILE", help="weights of that CLIP, where it brings none")
+]
 TeacherFile = Annotated[Path | None, typer.Option("--config", help="YAML file of settings of the teacher")]
 TeacherSet = Annotated[
     list[str] | None,

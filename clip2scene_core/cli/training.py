@@ -11,7 +11,7 @@ import typer
 
 from clip2scene_core import config as configuration
 from clip2scene_core.cli.app import app
-from clip2scene_core.cli.opening import chosen_teacher, open_frames, without_images
+from clip2scene_core.cli.opening import chosen_clip, open_frames, without_images
 from clip2scene_core.cli.options import (
     Check,
     CheckpointOption,
@@ -231,7 +231,7 @@ def cache(
     source = open_frames(kind, root, frames, options)
     if not source.camera_names:
         raise DataError(f"{kind} recording {root} has no cameras: CLIP sees images")
-    teacher = configuration.load(TeacherConfig, config, chosen_teacher(model, pretrained, settings))
+    teacher = configuration.load(TeacherConfig, config, chosen_clip(model, pretrained, settings))
     _, dense = build_dense_clip(teacher)
     keys = teacher.smoothing > 0
     with suppress(CalibrationError, DataError):  # a frame that cannot be read is left out below

@@ -5,8 +5,9 @@ Shapes: N points, V voxels, R voxels or points in voxels, K sweeps, D embedding,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -26,6 +27,9 @@ from clip2scene_core.errors import ConfigError, MissingExtraError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.inference.stages import StageTimer
 from clip2scene_core.inference.temporal import fuse
+from clip2scene_core.inference.vocabulary import asked_for, embed_new, new_phrases, reworded
+from clip2scene_core.labels import LabelSet
+from clip2scene_core.progress import Progress, silent
 from clip2scene_core.sparse import group_mean, make_engine, point_to_voxel
 from clip2scene_core.student import use_scan_statistics
 from clip2scene_core.types import Frame, LidarScan, SemanticLabels
@@ -43,8 +47,6 @@ class SemanticSegmenter:
         config = config or InferenceConfig()
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.label_set = checkpoint.label_set
-        self._checkpoint = checkpoint
         self._config = config
         self._device = choose_device(config.device)
         with one_thread():
@@ -53,28 +55,65 @@ class SemanticSegmenter:
             self._student.to(self._device).eval()
         # where sweeps are fused, voxels answer: they are the cells of the temporal grid
         self._per_point = self._student.per_point and not config.sweeps
+        self._answer_with(checkpoint)
+
+    def _answer_with(self, checkpoint: Checkpoint) -> None:
+        """The vocabulary of a checkpoint with this student."""
+        self.label_set = checkpoint.label_set
+        self._checkpoint = checkpoint
         self._text = checkpoint.text_embeddings.to(self._device)
         self._phrase_class = torch.tensor(checkpoint.phrase_class, device=self._device)
         self._past: dict[SweepKey, tuple[np.ndarray, Tensor]] = {}
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path | None = None, *, config: InferenceConfig | None = None
+        cls,
+        path: str | Path | None = None,
+        *,
+        config: InferenceConfig | None = None,
+        progress: Progress = silent,
     ) -> SemanticSegmenter:
-        """From a file; None is the one that `config` names, or the one that ships with the package."""
+        """From a file, with the vocabulary that `config` names; see `with_label_set`.
+
+        None is the file that `config` names, or the one that ships with the package.
+        """
         config = config or InferenceConfig()
         with one_thread():
             checkpoint = checkpoints.load(path or config.checkpoint)
-        return cls(checkpoint, config)
+        whole = cls(checkpoint, config)
+        return whole.with_label_set(LabelSet.named(config.label_set), progress) if config.label_set else whole
 
     @property
     def sweeps(self) -> int:
         """How many earlier sweeps of a frame are used."""
         return self._config.sweeps
 
-    def with_classes(self, names: Sequence[str]) -> SemanticSegmenter:
-        """One that answers with these classes of the checkpoint only; raises ConfigError for others."""
-        return SemanticSegmenter(_restricted(self._checkpoint, names), self._config)
+    def needs_clip(self, words: str | Iterable[str]) -> bool:
+        """Whether `with_words` has to load the CLIP that taught the checkpoint, which takes seconds.
+
+        Raises ConfigError where it has to and there is none, or the words make no vocabulary.
+        """
+        return bool(new_phrases(self._checkpoint, asked_for(self._checkpoint, words)))
+
+    def with_words(self, words: str | Iterable[str], progress: Progress = silent) -> SemanticSegmenter:
+        """The same student, answering with names of its classes or other words; see LabelSet.from_words.
+
+        Raises what `needs_clip` and `with_label_set` do.
+        """
+        return self.with_label_set(asked_for(self._checkpoint, words), progress)
+
+    def with_label_set(self, label_set: LabelSet, progress: Progress = silent) -> SemanticSegmenter:
+        """The same student with another vocabulary; `progress` is told of phrases that have to be embedded.
+
+        Raises ConfigError for phrases that are not in a checkpoint that no CLIP has taught, CheckpointError
+        where the CLIP cannot be had or has other weights than at training, and what load_clip does.
+        """
+        phrases = new_phrases(self._checkpoint, label_set)
+        with one_thread():
+            embedded = embed_new(self._checkpoint, phrases, self._config, progress) if phrases else {}
+        other = copy(self)
+        other._answer_with(reworded(self._checkpoint, label_set, embedded))
+        return other
 
     @torch.inference_mode()
     def segment(self, frame: Frame, stages: StageTimer | None = None) -> SemanticLabels:
@@ -222,24 +261,3 @@ def _key(scan: LidarScan) -> SweepKey:
 
 def _centres(voxels: Voxels, size_m: float) -> np.ndarray:
     return (voxels.coordinates.astype(np.float32) + np.float32(0.5)) * np.float32(size_m)
-
-
-def _restricted(checkpoint: Checkpoint, names: Iterable[str]) -> Checkpoint:
-    """The checkpoint with only these classes, in the order of `names`."""
-    label_set, names = checkpoint.label_set, list(names)
-    unknown = [name for name in names if name not in label_set.names]
-    if unknown or not names:
-        what = f"class '{unknown[0]}' is not in the checkpoint" if unknown else "no classes are named"
-        raise ConfigError(f"{what}; it knows {', '.join(label_set.names)}")
-    if len(set(names)) < len(names):
-        raise ConfigError(f"classes are named twice: {', '.join(names)}")
-    position = {label_set.names.index(name): new for new, name in enumerate(names)}
-    rows = [row for row, c in enumerate(checkpoint.phrase_class) if c in position]
-    return replace(
-        checkpoint,
-        label_set=replace(
-            label_set, classes=tuple(label_set.classes[c] for c in position), raw_ids={}, maps={}
-        ),
-        text_embeddings=checkpoint.text_embeddings[rows],
-        phrase_class=tuple(position[checkpoint.phrase_class[row]] for row in rows),
-    )

@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,6 +24,7 @@ from clip2scene_core import checkpoint as checkpoints
 from clip2scene_core import cli
 from clip2scene_core.cameras import Camera
 from clip2scene_core.clip.feature_cache import FeatureCache
+from clip2scene_core.clip.weights import load_clip
 from clip2scene_core.config import RunConfig, load
 from clip2scene_core.data import open_source
 from clip2scene_core.data.bag_reader import BagReader
@@ -687,6 +689,58 @@ class TestView:
     def test_what_cannot_be_shown_is_an_error(self, kitti, tmp_path):
         assert "ends in .png or .rrd" in error_of("view", "semantic-kitti", kitti, tmp_path / "drive.gif")
         assert "the last one" in error_of("view", "semantic-kitti", kitti, tmp_path / "x.png", "--frame", 9)
+
+
+MINE = """
+name: mine
+classes:
+  - {id: 7, name: street, colour: [1, 2, 3], phrases: [road, lane]}
+  - {id: 9, name: house, colour: [4, 5, 6]}
+maps: {semantic_kitti: {road: street, building: house, car: ignore}}
+"""
+
+
+class TestWords:
+    @pytest.fixture
+    def taught(self, tiny_checkpoint, clip_folder, tmp_path, monkeypatch):
+        """The random student as one that a tiny CLIP taught."""
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        asked = {"model": f"local-dir:{clip_folder}", "pretrained": "", "templates": "none"}
+        by = load_clip(f"local-dir:{clip_folder}").identity | asked
+        checkpoints.save(replace(tiny_checkpoint, training={"teacher": by}), tmp_path / "taught.safetensors")
+        return tmp_path / "taught.safetensors"
+
+    def test_points_are_labelled_in_new_words(self, bag, taught, tmp_path):
+        words = ("--checkpoint", taught, "--words", "tram|streetcar, house")
+        run("label", "rosbag", bag, tmp_path / "out", *words)
+        made = open_source("rosbag", tmp_path / "out" / "labelled")
+        assert made.label_set.names == ("tram", "house")
+        assert set(np.unique(made[0].labels.class_id)) <= {0, 1, 2}
+        run("view", "rosbag", bag, tmp_path / "x.png", "--by", "student", *words)
+
+    def test_truth_is_met_in_the_words_of_a_label_set_that_has_no_map(self, kitti, taught, tmp_path):
+        (tmp_path / "mine.yaml").write_text(MINE)
+        arguments = ("evaluate", "semantic-kitti", kitti, "--label-set", tmp_path / "mine.yaml")
+        done = run(*arguments, "--checkpoint", taught, "--json", tmp_path / "figures.json")
+        assert "asked in the words of mine" in " ".join(done.stdout.split())
+        figures = json.loads((tmp_path / "figures.json").read_text())
+        assert figures["points_of_class"].keys() == {"street", "house"}
+        assert all(figures["points_of_class"].values())
+        assert sum(map(sum, np.array(figures["confusion"])[:, :2].tolist())) > 0, "answers in its words"
+
+    def test_a_label_set_can_be_the_vocabulary(self, bag, taught, tmp_path):
+        (tmp_path / "mine.yaml").write_text(MINE)
+        vocabulary = ("--checkpoint", taught, "--label-set", tmp_path / "mine.yaml")
+        run("label", "rosbag", bag, tmp_path / "out", *vocabulary)
+        assert open_source("rosbag", tmp_path / "out" / "labelled").label_set.ids.tolist() == [7, 9]
+
+    def test_words_that_cannot_be_had(self, bag, student, taught, tmp_path):
+        label = ("label", "rosbag", bag, tmp_path / "out", "--words", "tram", "--checkpoint")
+        error = error_of(*label, student)
+        assert "'tram' is not in the checkpoint, and no CLIP taught it" in error
+        error = error_of(*label, taught, "--model", "local-dir:/nowhere")
+        assert "/nowhere holds no open_clip_config.json; say where it is now by model" in error
+        assert not (tmp_path / "out").exists()
 
 
 class TestErrors:

@@ -8,6 +8,7 @@ import os
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -37,6 +38,10 @@ class FakeSegmenter:
         self.running = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
+        self.embedding = threading.Event()
+        self.clip = threading.Event()
+        """Until then, words that it does not know are being embedded."""
+        self.clip_failure: Exception | None = None
 
     def segment(self, frame: Frame, stages: Callable) -> SemanticLabels:
         with stages("network"):
@@ -52,12 +57,22 @@ class FakeSegmenter:
                 probability=np.where(finite, 0.75, 0.0).astype(np.float32),
             )
 
-    def with_classes(self, names: Sequence[str]) -> FakeSegmenter:
-        unknown = [name for name in names if name not in self.label_set.names]
-        if unknown:
-            raise ConfigError(f"class '{unknown[0]}' is not in the checkpoint")
-        chosen = tuple(c for name in names for c in self.label_set.classes if c.name == name)
-        return FakeSegmenter(replace(self.label_set, classes=chosen, maps={}))
+    def needs_clip(self, words: Sequence[str]) -> bool:
+        """Of all words that it does not know but unicorns, which cannot be had."""
+        if "unicorn" in words:
+            raise ConfigError("'unicorn' is not in the checkpoint")
+        return any(word not in self.label_set.names for word in words)
+
+    def with_words(self, words: Sequence[str]) -> FakeSegmenter:
+        if not self.needs_clip(words):
+            chosen = tuple(c for word in words for c in self.label_set.classes if c.name == word)
+            return FakeSegmenter(replace(self.label_set, classes=chosen, maps={}))
+        self.embedding.set()
+        assert self.clip.wait(WAIT_S)
+        if self.clip_failure is not None:
+            raise self.clip_failure
+        logging.getLogger("clip2scene_core.clip.text").warning("tiny never read a word of: %s", words[0])
+        return FakeSegmenter(LabelSet.from_words(words))
 
 
 @pytest.fixture(scope="session")

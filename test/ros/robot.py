@@ -103,6 +103,7 @@ class Bench:
 
     def close(self) -> None:
         self.segmenter.gate.set()
+        self.segmenter.clip.set()
         self._closing.set()
         self._thread.join(WAIT_S)
         self._executor.shutdown()

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from clip2scene_core import cli
 from clip2scene_core.data import open_source
+from clip2scene_core.errors import DataError
 from clip2scene_core.evaluation import pictures
 from clip2scene_core.labels import LabelSet
 from clip2scene_ros import demo as ros_demo
@@ -102,6 +103,7 @@ def test_what_cannot_be_played_is_one_line(tmp_path):
     assert "has no .mcap, .db3 or .bag file" in error_of("--bag", tmp_path, "--out", tmp_path / "out")
     assert "nowhere" in error_of("--bag", tmp_path / "nowhere", "--out", tmp_path / "out")
     assert "HDL-32E" in error_of("--lidar", "HDL-99", "--out", tmp_path / "out")
+    assert "'car' is given twice" in error_of("--words", "car, car", "--out", tmp_path / "out")
     error = error_of("--bag", tmp_path / "out" / "labelled", "--out", tmp_path / "out")
     assert "is the recording itself, which would be replaced" in error
 
@@ -113,3 +115,21 @@ def test_a_demo_that_labels_nothing_has_failed(demo, tmp_path, monkeypatch):
     monkeypatch.setattr(ros_demo, "run_demo", lambda *arguments, **options: summary)
     error = error_of("--bag", out / "drive", "--out", tmp_path)
     assert f"no scan of {out / 'drive'} was labelled; {tmp_path / 'node.log'} says why" in error
+
+
+def test_words_are_classes_of_the_node(demo, tmp_path, monkeypatch):
+    asked = {}
+
+    def look(bag, out, *, settings, **_):
+        asked.update(settings)
+        raise DataError("seen")
+
+    monkeypatch.setattr(ros_demo, "run_demo", look)
+    words = ("--words", "road, car|van", "--label-set", "x.yaml", "--model", "local-dir:y")
+    assert "seen" in error_of("--bag", demo[0] / "drive", "--out", tmp_path / "out", *words)
+    assert asked == {
+        "classes": ["road", "car|van"],
+        "label_set": "x.yaml",
+        "model": "local-dir:y",
+        "pretrained": "",
+    }

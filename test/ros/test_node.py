@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import json
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from sensor_msgs_py import point_cloud2
 from tf2_msgs.msg import TFMessage
 
 from clip2scene_core import checkpoint
+from clip2scene_core.errors import CheckpointError
 from clip2scene_core.labels import LabelSet
 from clip2scene_ros.node import main
 
@@ -526,10 +528,66 @@ def test_classes_can_be_changed_while_it_runs(bench) -> None:
     made.robot.wait(lambda: len(made.robot.label_infos[-1].class_map) == 3, "new names")
     assert made.label(cloud())["label"].tolist() == [8, PERSON]
     refused = made.node.set_parameters([Parameter("classes", value=["unicorn"])])
-    assert not refused[0].successful and refused[0].reason == "class 'unicorn' is not in the checkpoint"
+    assert not refused[0].successful and refused[0].reason == "'unicorn' is not in the checkpoint"
     assert made.label(cloud())["label"].tolist() == [8, PERSON]
     assert made.node.set_parameters([Parameter("classes", value=[""])])[0].successful
     assert made.label(cloud())["label"].tolist() == [ROAD, PERSON]
+
+
+def ask_for(made: Bench, *words: str) -> None:
+    assert made.node.set_parameters([Parameter("classes", value=list(words))])[0].successful
+
+
+def classes(made: Bench) -> list[str]:
+    """As they were announced last."""
+    return [c.class_name for c in made.robot.label_infos[-1].class_map if c.class_id]
+
+
+def test_new_words_hold_up_no_scan_and_are_answered_with_once_they_are_embedded(bench) -> None:
+    made = bench()
+    ask_for(made, "tram|streetcar", "tree")
+    assert made.segmenter.embedding.wait(10)
+    assert labels_of_good_cloud(made) == [ROAD, PERSON], "the old classes until then"
+    made.segmenter.clip.set()
+    made.robot.wait(lambda: classes(made) == ["tram", "tree"], "the new names")
+    assert labels_of_good_cloud(made) == [1, 2]
+    made.expect_problem("tiny never read a word of: tram|streetcar")
+    ask_for(made, "car")
+    assert labels_of_good_cloud(made) == [8, 8]
+
+
+@pytest.mark.parametrize("failure", [CheckpointError("no CLIP here"), RuntimeError("no CLIP here")])
+def test_words_that_cannot_be_had_leave_the_old_classes_and_say_why(bench, failure) -> None:
+    made = bench(classes=["car"])
+    made.segmenter.clip_failure = failure
+    made.segmenter.clip.set()
+    ask_for(made, "tram")
+    problem = made.expect_problem("classes stay as they are: ")
+    assert problem.level == WARN and problem.message.endswith("no CLIP here")
+    asked = made.node.get_parameter
+    made.robot.wait(lambda: asked("classes").value == ["car"], "the parameter to say what is")
+    assert labels_of_good_cloud(made) == [8, 8]
+
+
+def test_of_several_wishes_the_last_one_counts(bench) -> None:
+    """The first is still being embedded when another comes that needs no CLIP."""
+    made = bench()
+    ask_for(made, "tram")
+    assert made.segmenter.embedding.wait(10)
+    ask_for(made, "car")
+    made.segmenter.clip.set()
+    made.expect_problem("tiny never read a word of: tram")  # it has been embedded
+    assert labels_of_good_cloud(made) == [8, 8]
+    assert classes(made) == ["car"]
+
+
+def test_a_node_that_ends_does_not_wait_for_words(bench) -> None:
+    made = bench()
+    ask_for(made, "tram")
+    assert made.segmenter.embedding.wait(10)
+    started_s = time.monotonic()
+    made.node.destroy_node()
+    assert time.monotonic() - started_s < 5
 
 
 def test_the_other_parameters_are_read_only(bench) -> None:

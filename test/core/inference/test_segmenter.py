@@ -156,7 +156,7 @@ def test_stages_are_timed(tiny_checkpoint, make_frame):
 
 
 def only(checkpoint, names):
-    return SemanticSegmenter(checkpoint, InferenceConfig(device="cpu", engine="torch")).with_classes(names)
+    return SemanticSegmenter(checkpoint, InferenceConfig(device="cpu", engine="torch")).with_words(names)
 
 
 def test_fewer_classes_keep_their_ids(tiny_checkpoint, make_frame):
@@ -184,9 +184,9 @@ def test_fewer_classes_of_a_label_set_with_maps_from_others(tiny_checkpoint):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["car", "unicorn"], "class 'unicorn' is not in the checkpoint; it knows road, sidewalk,"),
-        ([], "no classes are named; it knows road"),
-        (["car", "road", "car"], "classes are named twice: car, road, car"),
+        (["car", "unicorn"], "'unicorn' is not in the checkpoint, and no CLIP taught it .* it knows road,"),
+        ([], "label set words has no classes"),
+        (["car", "road", "car"], "label set words: 'car' is given twice"),
     ],
 )
 def test_classes_that_cannot_be_had(names, message, tiny_checkpoint):
