@@ -81,7 +81,7 @@ def build_teacher(config: TeacherConfig, label_set: LabelSet, progress: Progress
     clip, dense = build_dense_clip(config)
     text = embed_text(
         clip,
-        label_set.phrases,
+        _asked_for(label_set, config.phrases),
         templates=config.templates,
         cache_dir=default_cache_dir(),
         progress=progress,
@@ -92,6 +92,13 @@ def build_teacher(config: TeacherConfig, label_set: LabelSet, progress: Progress
     return FrozenTeacher(
         dense=dense, text=text.averaged() if config.phrases == "mean" else text, refinement=refinement
     )
+
+
+def _asked_for(label_set: LabelSet, which: str) -> tuple[tuple[str, ...], ...]:
+    """The phrases of each class that CLIP is asked for."""
+    if which == "name":
+        return tuple((name,) for name in label_set.names)
+    return tuple(phrases[:1] if which == "first" else phrases for phrases in label_set.phrases)
 
 
 def orthonormal_embeddings(classes: int, dim: int, *, seed: int) -> Tensor:
