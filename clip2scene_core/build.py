@@ -86,7 +86,7 @@ def build_teacher(config: TeacherConfig, label_set: LabelSet, progress: Progress
     this CLIP was trained with.
     """
     clip, dense = build_dense_clip(config)
-    text = embed_phrases(clip, config, label_set.phrases, progress)
+    text = embed_phrases(clip, config, asked_phrases(label_set, config), progress)
     refinement = Refinement(
         temperature=softmax_temperature(clip.model), denoising=config.denoising, smoothing=config.smoothing
     )
@@ -122,6 +122,13 @@ def check_joint_space(config: StudentConfig, dim: int, clip: str) -> None:
         raise ConfigError(
             f"student.embedding_dim expected {dim}, the joint space of {clip}, got {config.embedding_dim}"
         )
+
+
+def asked_phrases(label_set: LabelSet, config: TeacherConfig) -> tuple[tuple[str, ...], ...]:
+    """The phrases of each class that `config` asks CLIP for."""
+    if config.phrases == "name":
+        return tuple((name,) for name in label_set.names)
+    return tuple(phrases[:1] if config.phrases == "first" else phrases for phrases in label_set.phrases)
 
 
 def orthonormal_embeddings(classes: int, dim: int, *, seed: int) -> Tensor:

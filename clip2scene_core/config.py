@@ -87,8 +87,9 @@ class TeacherConfig:
     )
     stride_px: int = setting(0, "from one window to the next; 0 for half a window", least=0, most=4096)
     templates: str = setting("full", "prompts: full (85), simple or none, or a sentence with {}")
-    phrases: Literal["best", "mean"] = setting(
-        "best", "what of a class's phrases counts: the best or their mean"
+    phrases: Literal["best", "mean", "first", "name"] = setting(
+        "best",
+        "what of a class's phrases counts: the best, their mean, the first alone, or its name instead",
     )
     denoising: float = setting(
         0.0, "a class that is nowhere as probable as this is not in the image; 0 is off", least=0.0, most=1.0
@@ -196,6 +197,11 @@ class PairingConfig:
     )
     max_pairs: int = setting(10_000, "most pairs of a frame; random cells of the grid stay whole", least=1)
     crop: CropConfig = setting(CropConfig, "how images are cropped")
+
+    @property
+    def scans_before(self) -> int:
+        """How many earlier scans each frame has to come with."""
+        return self.sweep_window if self.sweeps > 1 else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -375,6 +381,51 @@ class StreetClipConfig:
 AnyRunConfig = RunConfig | PretrainConfig | StreetClipConfig
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrivesConfig:
+    """The simulated drives that the evidence is gathered on, each through a town of its own."""
+
+    training: int = setting(32, "drives that are learnt from", least=1, most=10_000)
+    held_out: int = setting(8, "drives that students and teachers are judged on", least=1, most=10_000)
+    frames: int = setting(6, "frames of a drive: scans with images", least=1, most=1000)
+    stride: int = setting(10, "scans from one frame to the next, all but one without images", least=1)
+    lidar: str = setting("HDL-32E", "HDL-32E, HDL-64E, VLP-16, VLS-128 or random")
+    cameras: str = setting("nuscenes", "nuscenes (six around), kitti (one ahead) or a number")
+    size: str = setting("400x225", "of the images, WIDTHxHEIGHT")
+    style: str = setting("", "of the towns, such as village; empty for any")
+    training_seed: int = setting(20_000, "of the first town that is learnt from", least=0)
+    held_out_seed: int = setting(500_000, "of the first town that is held out", least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceConfig:
+    """What `clip2scene evidence` reads from a YAML file, and what it saves beside its results."""
+
+    drives: DrivesConfig = setting(DrivesConfig, "what is learnt from and judged on")
+    pretrain: PretrainConfig = setting(
+        PretrainConfig(
+            label_set="street",
+            student=StudentConfig(variant=14, width=0.25, voxel_m=0.2, range_m=50.0, embedding_dim=64),
+            teacher=TeacherConfig(model="street-clip-tiny", height_px=224, window_px=112),
+        ),
+        "the method as a whole, of which each row changes something; its seed is that of the row",
+    )
+    inference: InferenceConfig = setting(InferenceConfig, "how students are asked")
+    rows: tuple[str, ...] = setting((), "names of the rows to gather, see evidence/rows.py; none for all")
+    seeds: int = setting(3, "runs of each row, from seed 0", least=1, most=100)
+    least_points: int = setting(1000, "classes of no more true points do not count in the mean", least=0)
+    teacher_factor: float = setting(
+        1.2, "claim: what the student reaches on the points that cameras see, in multiples of its teacher"
+    )
+    semantic_gain: float = setting(
+        3.0, "claim: points of mIoU by which the whole method surpasses the semantic loss alone"
+    )
+    order: tuple[str, ...] = setting(
+        ("full", "semantic_only", "teacher"),
+        "claim: rows from the best to the worst on the points that cameras see; none for no claim",
+    )
+
+
 def from_dict(
     cls: type[T], content: Mapping[str, Any] | None, *, where: str = "", default: T | None = None
 ) -> T:
@@ -414,6 +465,8 @@ def _default(group: dataclasses.Field, given: DataclassInstance | None) -> Any:
 
 def _typed(hint: Any, value: Any, name: str) -> Any:
     if get_origin(hint) is Literal:
+        if value is False and "off" in get_args(hint):  # as YAML 1.1 reads the word
+            return "off"
         if value not in get_args(hint):
             raise ConfigError(f"setting '{name}' must be one of {', '.join(get_args(hint))}, got {value!r}")
         return value

@@ -111,16 +111,16 @@ def print_report(report: BagReport) -> None:
     """What is known of a bag: facts, then what it is good for."""
     scans = f", {report.motion.scans_usable} usable scans of {report.points_topic}" if report.motion else ""
     console.print(f"{report.path}: {len(report.topics)} topics{scans}", style="bold", soft_wrap=True)
-    _print_table(
+    print_table(
         ("topic", "type", ">count", ">Hz", ">gap s", ">delay ms", "frame"),
         [_topic_row(topic) for topic in report.topics],
     )
     _print_tf(report.tf)
-    _print_table(
+    print_table(
         ("LiDAR", ">points a scan", "intensity", "ring", "time of points", "remark"),
         [_lidar_row(lidar, main=lidar.topic == report.points_topic) for lidar in report.lidars],
     )
-    _print_table(
+    print_table(
         ("camera", "images", ">size", "CameraInfo", ">scans with image", ">points seen"),
         [_camera_row(camera) for camera in report.cameras],
     )
@@ -157,7 +157,7 @@ def print_training_report(name: str, report: BagReport) -> None:
     for camera in cameras:
         table.add_row(f"  {camera.name}", _calibration(camera))
     console.print(table)
-    _print_table(
+    print_table(
         ("  camera", ">size", ">Hz", ">ms to scan", ">at most ms", ">with image", ">points seen"),
         [_timed_camera_row(camera, topics[camera.topic]) for camera in cameras],
     )
@@ -211,12 +211,7 @@ def print_rows(rows: Iterable[tuple[str, str]]) -> None:
     console.print(table)
 
 
-def print_wrote(what: str) -> None:
-    """Without line breaks, so that a path can be copied."""
-    console.print(f"wrote {what}", soft_wrap=True)
-
-
-def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Nothing without rows; columns with `>` are numbers, the first one is broken least."""
     if not rows:
         return
@@ -231,6 +226,11 @@ def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> N
         table.add_row(*row)
     console.print()
     console.print(table)
+
+
+def print_wrote(what: str) -> None:
+    """Without line breaks, so that a path can be copied."""
+    console.print(f"wrote {what}", soft_wrap=True)
 
 
 def _topic_row(topic: TopicReport) -> tuple[str, ...]:

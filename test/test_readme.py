@@ -129,6 +129,10 @@ SHORTER = {
     "--set teacher.height_px=24 --set teacher.window_px=0 --set student.embedding_dim=24 "
     "--set student.width=0.05 --set student.voxel_m=0.5 "
     "--set training.steps=1 --set training.loaders=0 --set training.device=cpu",
+    "evidence": "--rows teacher --set pretrain.teacher.model=Readme --set pretrain.teacher.pretrained=random "
+    "--set pretrain.teacher.templates=none --set pretrain.teacher.height_px=24 "
+    "--set pretrain.teacher.window_px=0 --set drives.held_out=1 --set drives.frames=1 --set drives.stride=1 "
+    "--set drives.lidar=VLP-16 --set drives.size=64x36",
     "cache": IMAGES,
     "label-images": TEACHER,
     "view": TEACHER,
@@ -163,6 +167,7 @@ def test_the_commands_of_the_readme_run(placeholders, monkeypatch):
         "out/town/v1.0-sim/scene.json",
         "out/street-clip/open_clip_model.safetensors",
         "frame.png",
+        "out/evidence/table.md",
     )
     assert [name for name in results if not Path(name).is_file()] == []
 
@@ -255,6 +260,8 @@ def test_every_configuration_is_known():
     """Of the node and of calibration: test/ros/test_parameters.py and test/core/data/test_calibration.py."""
     assert [path.name for path in CONFIGURATIONS] == [
         "calibration.yaml",
+        "evidence.yaml",
+        "evidence_small.yaml",
         "finetune_town.yaml",
         "pretrain_bag.yaml",
         "pretrain_kitti_raw.yaml",

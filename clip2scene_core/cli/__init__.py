@@ -1,6 +1,12 @@
 """The command line: `clip2scene COMMAND`; the only place that prints and sets exit codes."""
 
-from clip2scene_core.cli import demo, labelling, recordings, training  # noqa: F401 - their commands join the program
+from clip2scene_core.cli import (  # noqa: F401 - their commands join the program
+    demo,
+    evidence,
+    labelling,
+    recordings,
+    training,
+)
 from clip2scene_core.cli.app import app
 
 __all__ = ["app", "main"]

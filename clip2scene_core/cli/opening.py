@@ -19,7 +19,7 @@ def open_frames(
 ) -> Any:
     """The FrameSource of a recording, of its first `frames` if not 0; raises DataError where it is empty."""
     from clip2scene_core.data import open_source
-    from clip2scene_core.data.source import FirstFrames
+    from clip2scene_core.data.source import first_frames
 
     settings = parse_options(kind, root, options or ())
     with progress("motion by KISS-ICP", at_once=False) as report:
@@ -28,7 +28,7 @@ def open_frames(
         raise DataError(f"{kind} recording {root} has no frames")
     if tell_notes:
         print_notes(source.notes)
-    return FirstFrames(source, frames) if 0 < frames < len(source) else source
+    return first_frames(source, frames)
 
 
 def open_teacher(config: Path | None, settings: list[str] | None, words: str, label_set: str) -> Any:

@@ -16,7 +16,7 @@ from clip2scene_core.data.bag_report import BagReport, Finding
 from clip2scene_core.data.inspection import look_into_bag
 from clip2scene_core.data.joined import JoinedDrives
 from clip2scene_core.data.open import find_recordings, parse_options
-from clip2scene_core.data.source import FirstFrames, FrameSource
+from clip2scene_core.data.source import FrameSource, first_frames
 from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.terminal import (
     console,
@@ -76,13 +76,8 @@ def pretrain_on_bags(
     """What is in the bags, and, unless that is all that is wanted, learning from their first `frames`."""
     source, names = bags_to_learn_from(roots, run, options, skip_unusable=skip_unusable)
     if not check:
-        source = FirstFrames(source, frames) if 0 < frames < len(source) else source
+        source = first_frames(source, frames)
         learn_from_clip(run, source, out, command=command, recording=recording_name("rosbag", names, options))
-
-
-def sweeps_to_read(run: PretrainConfig) -> int:
-    """How many scans before each are needed."""
-    return run.pairing.sweep_window if run.pairing.sweeps > 1 else 0
 
 
 def bags_to_learn_from(
@@ -94,7 +89,7 @@ def bags_to_learn_from(
     cannot be learnt from, unless such bags are to be left out; or where none can.
     """
     bags, usable, refused = find_recordings("rosbag", roots), dict[str, FrameSource](), list[str]()
-    settings = {"sweeps": sweeps_to_read(run), **parse_options("rosbag", roots[0], options)}
+    settings = {"sweeps": run.pairing.scans_before, **parse_options("rosbag", roots[0], options)}
     for name, bag in bags.items():
         source: FrameSource | None = None
         try:
@@ -156,7 +151,7 @@ def learn_from_clip(
 
 def training_record(program: str, device: str, **learnt_from: int) -> dict[str, object]:
     """Where a checkpoint comes from: the command, counts of what it learnt from, the hardware."""
-    return {"command": command_line(program), **learnt_from, "hardware": _hardware(device)}
+    return {"command": command_line(program), **learnt_from, "hardware": hardware(device)}
 
 
 def command_line(program: str) -> str:
@@ -169,7 +164,8 @@ def in_words(losses: dict[str, float]) -> str:
     return " ".join(f"{name} {value:.3f}" for name, value in losses.items())
 
 
-def _hardware(device: str) -> str:
+def hardware(device: str) -> str:
+    """What computes on a device as settings name it."""
     import torch
 
     from clip2scene_core.build import choose_device

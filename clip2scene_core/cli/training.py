@@ -36,7 +36,6 @@ from clip2scene_core.cli.runs import (
     pretrain_on_bags,
     pretraining,
     recording_name,
-    sweeps_to_read,
     teacher_settings,
     training_record,
 )
@@ -168,7 +167,7 @@ def pretrain(
 
 def _with_sweeps(kind: str, root: Path, run: PretrainConfig, options: list[str] | None) -> list[str]:
     """Earlier sweeps for each frame, of recordings that have them, unless the user says how many."""
-    wanted = [f"sweeps={sweeps_to_read(run)}"] if "sweeps" in known_options(kind, root) else []
+    wanted = [f"sweeps={run.pairing.scans_before}"] if "sweeps" in known_options(kind, root) else []
     return [*wanted, *(options or ())]
 
 
@@ -225,8 +224,8 @@ def cache(
 ) -> None:
     """Stores what dense CLIP sees in each image of a recording, so that training need not look again."""
     from clip2scene_core.build import build_dense_clip
-    from clip2scene_core.clip.feature_cache import bytes_per_frame, fill_cache
-    from clip2scene_core.clip.views import see
+    from clip2scene_core.clip.feature_cache import bytes_per_frame
+    from clip2scene_core.clip.views import cache_views, see
 
     source = open_frames(kind, root, frames, options)
     if not source.camera_names:
@@ -237,13 +236,9 @@ def cache(
     with suppress(CalibrationError, DataError):  # a frame that cannot be read is left out below
         size = bytes_per_frame(see(dense, source[0].images, keys=keys)) * len(source)
         console.print(f"{len(source)} frames, {size / 1e6:,.0f} MB by the images of the first one")
-    key = dense.identity | {
-        "keys": str(keys),
-        "recording": recording_name(kind, tuple(find_recordings(kind, root)), options or ()),
-        "cameras": ", ".join(source.camera_names),
-    }
+    recording = recording_name(kind, tuple(find_recordings(kind, root)), options or ())
     with progress("looking", len(source)) as report:
-        filled = fill_cache(out, source, lambda images: see(dense, images, keys=keys), key, progress=report)
+        filled = cache_views(out, source, dense, recording=recording, keys=keys, progress=report)
     print_notes([f"{what} is left out: {why}" for what, why in filled.skipped.items()])
     console.print(f"{filled.computed} frames computed, {filled.reused} were there")
     print_wrote(str(out))

@@ -7,12 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from clip2scene_core.clip.dense import DensePatches
+from clip2scene_core.clip.feature_cache import FillReport, Frames, fill_cache
 from clip2scene_core.clip.teacher import DenseTeacher
+from clip2scene_core.progress import Progress, silent
 from clip2scene_core.types import CameraImage
+
+
+class FramesWithCameras(Frames, Protocol):
+    """A FrameSource."""
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """Those that the images of a frame may be of."""
+        ...
 
 
 def see(
@@ -32,3 +45,25 @@ def see(
                 keys=None if patches.keys is None else patches.keys[row : row + 1],
             )
     return {name: seen[name] for name in images}
+
+
+def cache_views(
+    folder: Path,
+    frames: FramesWithCameras,
+    dense: DenseTeacher,
+    *,
+    recording: str,
+    keys: bool = False,
+    progress: Progress = silent,
+) -> FillReport:
+    """Fills a cache with the patches of all images, or completes it; see fill_cache, which raises.
+
+    `recording` is what determines the images; `keys` asks for those of patches, which smoothing wants.
+    """
+    key = {
+        **dense.identity,
+        "keys": str(keys),
+        "recording": recording,
+        "cameras": ", ".join(frames.camera_names),
+    }
+    return fill_cache(folder, frames, lambda images: see(dense, images, keys=keys), key, progress=progress)

@@ -34,18 +34,26 @@ Settings = Mapping[str, Any]
 
 
 def write_bags(
-    folder: Path, seeds: Sequence[int], settings: Settings, *, workers: int = 1, progress: Progress = silent
+    folder: Path,
+    seeds: Sequence[int],
+    settings: Settings,
+    *,
+    images_every: int = 1,
+    workers: int = 1,
+    progress: Progress = silent,
 ) -> None:
     """Writes the bag folder/town_SEED, with images, truth and TF, for each seed; those that exist are left.
 
-    `frames` of the settings are scans. `progress` is told the frames done of those that were missing. Raises
-    ConfigError for settings that are not possible, DataError where the folder has drives with others.
+    `frames` of the settings are scans; the last of each `images_every` has images. `progress` is told the
+    frames done of those that were missing. Raises ConfigError for settings that are not possible, DataError
+    where the folder has drives with others.
     """
     _rig(settings, seeds[0])
-    with _alike(folder, {"as": "bag", **settings}):
+    with _alike(folder, {"as": "bag", **settings, "images_every": images_every}):
         missing = [seed for seed in seeds if not (folder / town_name(seed)).exists()]
         progress(0, total=len(missing) * settings["frames"], text=_there(seeds, missing))
-        spread(partial(_write_bag, folder, settings), missing, workers=workers, progress=progress)
+        write = partial(_write_bag, folder, settings, images_every)
+        spread(write, missing, workers=workers, progress=progress)
 
 
 def write_nuscenes(
@@ -66,9 +74,11 @@ def write_nuscenes(
             nuscenes_writer.publish(folder)
 
 
-def _write_bag(folder: Path, settings: Settings, seed: int, done: Callable[[], None]) -> None:
-    drive = SimulatedDrive(seed, **settings, compensated=True)
-    write_bag(DriveSource(drive), folder / town_name(seed), progress=lambda _: done())
+def _write_bag(
+    folder: Path, settings: Settings, images_every: int, seed: int, done: Callable[[], None]
+) -> None:
+    source = DriveSource(SimulatedDrive(seed, **settings, compensated=True), images_every=images_every)
+    write_bag(source, folder / town_name(seed), progress=lambda _: done())
 
 
 def _write_scene(folder: Path, settings: Settings, seed: int, done: Callable[[], None]) -> None:
@@ -99,7 +109,7 @@ def _alike(folder: Path, settings: Settings) -> Iterator[None]:
     with only_writer(folder):
         places, path = (folder, folder / nuscenes_writer.SCENES), folder / RECORD
         has_drives = any(any(place.glob("town_*")) for place in places)
-        kept = read_json(path) if has_drives and path.exists() else wanted
+        kept = {"images_every": 1, **read_json(path)} if has_drives and path.exists() else wanted
         for name, value in wanted.items():
             if kept.get(name) != value:
                 raise DataError(

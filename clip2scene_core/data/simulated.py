@@ -18,10 +18,11 @@ class DriveSource:
 
     notes: tuple[str, ...] = ("simulated: no real recording",)
 
-    def __init__(self, drive: SimulatedDrive, *, sweeps: int = 0) -> None:
-        """`sweeps` is how many earlier scans come with each."""
+    def __init__(self, drive: SimulatedDrive, *, sweeps: int = 0, images_every: int = 1) -> None:
+        """`sweeps` is how many earlier scans come with each; the last of each `images_every` has images."""
         self._drive = drive
         self._sweeps = sweeps
+        self._images_every = images_every
         self._recent: dict[int, tuple[LidarScan, SemanticLabels]] = {}
         self.label_set = LabelSet.named("town")
         self.camera_names = tuple(drive.rig.cameras)
@@ -33,7 +34,8 @@ class DriveSource:
         index = range(len(self))[index]
         earlier = range(index - 1, max(index - 1 - self._sweeps, -1), -1)
         scan, labels = self._scan(index)
-        images = {name: self._drive.rendering(index, name).image for name in self.camera_names}
+        seeing = self.camera_names if (index + 1) % self._images_every == 0 else ()
+        images = {name: self._drive.rendering(index, name).image for name in seeing}
         return Frame(
             scan=scan,
             world_from_lidar=self._drive.world_from_lidar(index),

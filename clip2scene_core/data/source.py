@@ -47,22 +47,28 @@ def tells_motion(source: FrameSource) -> bool:
     return bool(getattr(source, "moves", True))
 
 
-class FirstFrames:
-    """The first `count` frames of another source."""
+class SomeFrames:
+    """Some frames of another source, in a row or each so-manyth."""
 
-    def __init__(self, source: FrameSource, count: int) -> None:
+    def __init__(self, source: FrameSource, chosen: range) -> None:
+        """`chosen` are indices of frames that the source has."""
         self._source = source
-        self._count = min(count, len(source))
+        self._chosen = chosen
         self.label_set = source.label_set
         self.camera_names = source.camera_names
         self.notes = source.notes
         self.moves = tells_motion(source)
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._chosen)
 
     def __getitem__(self, index: int) -> Frame:
-        return self._source[range(self._count)[index]]
+        return self._source[self._chosen[index]]
 
     def mounting(self, index: int) -> Mapping[str, SE3]:
-        return self._source.mounting(range(self._count)[index])
+        return self._source.mounting(self._chosen[index])
+
+
+def first_frames(source: FrameSource, count: int) -> FrameSource:
+    """The first `count` frames of a source, or all of it where it has no more or `count` is 0."""
+    return SomeFrames(source, range(count)) if 0 < count < len(source) else source

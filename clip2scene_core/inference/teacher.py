@@ -5,6 +5,8 @@ Shapes: H x W pixels, N points.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from clip2scene_core.build import build_teacher
@@ -24,6 +26,11 @@ class Teacher:
         """`progress` is told of the phrases that have to be embedded; raises what load_clip does."""
         self._teacher = build_teacher(config, label_set, progress)
         self.label_set = label_set
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """All that decides on what it sees."""
+        return self._teacher.dense.identity
 
     def label_pixels(self, rgb: np.ndarray) -> np.ndarray:
         """(H, W) uint16 class ids of an image (H, W, 3) uint8."""

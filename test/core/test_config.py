@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from clip2scene_core.config import (
+    EvidenceConfig,
     InferenceConfig,
     PretrainConfig,
     RunConfig,
@@ -92,6 +93,14 @@ def test_whole_numbers_and_exponents_are_numbers():
     config = load(RunConfig, None, ["training.learning_rate=2e-3", "training.weight_decay=0"])
     assert config.training.learning_rate == pytest.approx(0.002)
     assert isinstance(config.training.weight_decay, float)
+
+
+def test_off_is_a_word():
+    """YAML 1.1 reads it as false."""
+    config = load(PretrainConfig, None, ["objective.self_training.switch=off"])
+    assert config.objective.self_training.switch == "off"
+    with pytest.raises(ConfigError, match="must be one of adamw, sgd, got False"):
+        load(RunConfig, None, ["training.optimizer=off"])
 
 
 @pytest.mark.parametrize(
@@ -196,7 +205,7 @@ def test_overriding_into_a_value_is_refused(tmp_path):
         load(RunConfig, path, ["training.steps=3"])
 
 
-@pytest.mark.parametrize("cls", [RunConfig, PretrainConfig, InferenceConfig])
+@pytest.mark.parametrize("cls", [RunConfig, PretrainConfig, InferenceConfig, EvidenceConfig])
 def test_every_setting_says_what_it_is_and_has_a_default_inside_its_limits(cls):
     assert from_dict(cls, to_dict(cls())) == cls()
     groups = [cls()]

@@ -19,7 +19,7 @@ VALUES = {
     "pointcloud2", "progress", "stamps", "superpixels", "trajectory", "types", "voxels", "writing",
 }  # fmt: skip
 EDGES = {
-    "__main__", "build", "checkpoint", "cli", "evaluation", "inference", "terminal", "training",
+    "__main__", "build", "checkpoint", "cli", "evaluation", "evidence", "inference", "terminal", "training",
 }  # fmt: skip
 LAYERS = (
     VALUES,

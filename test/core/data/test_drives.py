@@ -49,6 +49,22 @@ def test_a_bag_gives_back_the_drive_with_its_truth_and_its_lens(tmp_path):
     np.testing.assert_allclose(frame.camera_from_lidar("front").matrix, camera_from_lidar.matrix, atol=1e-6)
 
 
+def test_images_come_with_the_last_scan_of_each_stride(tmp_path):
+    """The scans between are whole: with truth, and with poses that tell how the vehicle moved."""
+    settings = {**SETTINGS, "frames": 4}
+    write_bags(tmp_path, [4], settings, images_every=2)
+    drive, source = SimulatedDrive(4, **settings, compensated=True), open_source("rosbag", tmp_path, sweeps=1)
+    images = {source[i].images["front"].stamp_ns for i in range(4) if source[i].images}
+    assert images == {drive.image_stamp_ns(i, "front") for i in (1, 3)}
+    (sweep,) = source[3].sweeps
+    np.testing.assert_array_equal(sweep.xyz, drive.scan(2)[0].xyz)
+    np.testing.assert_allclose(
+        source[3].sweeps_world_from_lidar[0].matrix, drive.world_from_lidar(2).matrix, atol=1e-6
+    )
+    with pytest.raises(DataError, match="holds drives with images_every 2, got 1; name another folder"):
+        write_bags(tmp_path, [4], settings)
+
+
 def test_drives_that_are_there_are_left(tmp_path):
     told, settings = [], {**SETTINGS, "frames": 1}
     write_bags(tmp_path, [2], settings)

@@ -12,7 +12,7 @@ from clip2scene_core.data.bag_writer import write_bag
 from clip2scene_core.data.joined import JoinedDrives
 from clip2scene_core.data.new_bag import BagFormat
 from clip2scene_core.data.open import find_recordings, parse_options
-from clip2scene_core.data.source import FirstFrames
+from clip2scene_core.data.source import SomeFrames, first_frames
 from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.labels import LabelSet
 
@@ -50,12 +50,20 @@ def test_progress_is_told_to_who_opens_and_is_no_option(kitti_raw):
 
 
 def test_the_first_frames_of_a_source(kitti_raw):
-    first = FirstFrames(open_source("kitti-raw", kitti_raw), 2)
+    first = first_frames(open_source("kitti-raw", kitti_raw), 2)
     assert [frame.scan.stamp_ns for frame in first] == [1_000_000_000, 1_100_000_000]
     assert first[-1].scan.stamp_ns == 1_100_000_000
     assert first.camera_names == ("image_02",)
     assert set(first.mounting(0)) == {"velodyne", "image_02"}
-    assert len(FirstFrames(open_source("kitti-raw", kitti_raw), 9)) == 3
+    for count in (0, 9):
+        assert len(first_frames(open_source("kitti-raw", kitti_raw), count)) == 3
+
+
+def test_each_so_manyth_frame_of_a_source(kitti_raw):
+    chosen = SomeFrames(open_source("kitti-raw", kitti_raw), range(1, 3, 2))
+    assert [frame.scan.stamp_ns for frame in chosen] == [1_100_000_000]
+    assert set(chosen.mounting(0)) == {"velodyne", "image_02"}
+    assert chosen.camera_names == ("image_02",) and not chosen.moves, "as the source, which has no poses"
 
 
 def test_options_are_read_from_text_as_the_kind_takes_them(semantic_kitti, kitti_raw):
@@ -85,7 +93,7 @@ def test_options_that_cannot_be_read(kitti_raw):
 
 def drive(kitti_raw, path, first=0):
     """The recording as a bag of its own; frames are told apart by the number of their points."""
-    write_bag(FirstFrames(open_source("kitti-raw", kitti_raw, ego_motion="none"), 3 - first), path)
+    write_bag(first_frames(open_source("kitti-raw", kitti_raw, ego_motion="none"), 3 - first), path)
     return path
 
 

@@ -72,3 +72,18 @@ def test_words_are_kept_for_the_next_time(config, tmp_path):
 def test_smoothing_gets_the_keys_that_it_needs(config, rgb):
     smoothed = Teacher(replace(config, smoothing=1.0), WORDS).label_pixels(rgb)
     assert len(np.unique(smoothed)) <= len(np.unique(Teacher(config, WORDS).label_pixels(rgb)))
+
+
+@pytest.mark.parametrize(
+    ("phrases", "asked"),
+    [("best", ["way", "street", "car"]), ("first", ["way", "car"]), ("name", ["road", "car"])],
+)
+def test_it_is_asked_for_the_phrases_that_are_wanted(config, tmp_path, rgb, phrases, asked):
+    words = LabelSet.from_words({"road": ["way", "street"], "car": "car"})
+    ids = Teacher(replace(config, phrases=phrases), words).label_pixels(rgb)
+    clip = load_clip(config.model)
+    text = clip.model.encode_text(clip.tokenizer(asked), normalize=True)
+    patch = DenseClip(clip)(rgb[None]).features[0, :, 1, 2]
+    nearest = int((text @ patch).argmax())
+    assert ids[11, 19] == words.classes[nearest == len(asked) - 1].id
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == len(asked)

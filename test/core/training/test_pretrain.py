@@ -31,7 +31,7 @@ from clip2scene_core.config import (
     load,
     to_dict,
 )
-from clip2scene_core.data.source import FirstFrames
+from clip2scene_core.data.source import first_frames
 from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.evaluation.pictures import save_picture
 from clip2scene_core.inference import SemanticSegmenter
@@ -357,7 +357,7 @@ def test_sweeps_of_a_recording_without_ego_motion_are_refused(drive, colours, tm
     source = drive(2)
     source.moves = False
     with pytest.raises(ConfigError) as error:
-        train(FirstFrames(source, 2), colours, tmp_path / "run")
+        train(first_frames(source, 2), colours, tmp_path / "run")
     assert str(error.value) == (
         "pairing.sweeps=2 needs ego motion, which is not known; name one, such as --with "
         "ego_motion=kiss-icp, or --set pairing.sweeps=1"

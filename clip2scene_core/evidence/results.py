@@ -1,0 +1,84 @@
+"""What came of one run of one row, as a small file that may be copied from machine to machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from clip2scene_core.config import EvidenceConfig
+from clip2scene_core.data.files import read_json
+from clip2scene_core.errors import ConfigError, DataError
+from clip2scene_core.evidence.judging import Score
+from clip2scene_core.evidence.rows import ROWS, Row
+from clip2scene_core.evidence.settings import settings_of
+from clip2scene_core.writing import write_json
+
+RUNS, RESULT = "runs", "result.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The figures of a student, or of a teacher, on the held-out drives."""
+
+    row: str
+    seed: int
+    settings: Mapping[str, Any]
+    """Those that are not the defaults, by dotted name; see settings_of."""
+    teacher_weights: str
+    """Hash of those of the CLIP."""
+    commit: str
+    hardware: str
+    seconds: float
+    """Of training, over all sessions, and of judging."""
+    steps: int
+    """Of training; 0 where there was none."""
+    all_points: Score
+    camera_points: Score
+    """On the points that a camera sees."""
+
+
+def run_folder(out: Path, row: str, seed: int) -> Path:
+    """Where a run is, and its result."""
+    return out / RUNS / row / f"seed_{seed}"
+
+
+def write_result(out: Path, result: Result) -> None:
+    """Writes the file, whole or not at all."""
+    write_json(run_folder(out, result.row, result.seed) / RESULT, asdict(result))
+
+
+def read_result(out: Path, config: EvidenceConfig, row: Row, seed: int) -> Result | None:
+    """That of a run; None where there is none yet.
+
+    Raises DataError for a file that is none, ConfigError for one that is of other settings.
+    """
+    path = run_folder(out, row.name, seed) / RESULT
+    if not path.exists():
+        return None
+    content = read_json(path)
+    try:
+        result = Result(
+            **content | {name: Score.from_dict(content[name]) for name in ("all_points", "camera_points")}
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is no result of evidence: {error}; delete it to do the run again") from error
+    _check_same(path, result.settings, settings_of(config, row))
+    return result
+
+
+def read_results(out: Path, config: EvidenceConfig) -> list[Result]:
+    """Those of all rows and seeds that are there, in the order of the rows; raises as `read_result`."""
+    found = (read_result(out, config, row, seed) for row in ROWS.values() for seed in row.seeds(config.seeds))
+    return [result for result in found if result is not None]
+
+
+def _check_same(path: Path, got: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    for name in sorted({*got, *expected}):
+        if got.get(name) != expected.get(name):
+            want, have = (of.get(name, "its default") for of in (expected, got))
+            raise ConfigError(
+                f"{path} is of other settings: {name} expected {want}, got {have}; name another folder, or "
+                "delete it to do the run again"
+            )
