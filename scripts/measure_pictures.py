@@ -9,7 +9,8 @@ Prints IoU over the classes of `street`, on the pictures of the second folder, o
 (b) gradient-boosted trees that learnt the class from the colour of a pixel in the first folder,
 (c) trees that learnt it from colour and position, and (d) a dense CLIP, asked for these classes and the sky.
 Pixels of the sky have no class in `street`: they count neither for nor against, but a CLIP that sees sky
-elsewhere is wrong. Every fourth row and column is judged. Words are the phrases of the label set, `--set` takes settings of the teacher.
+elsewhere is wrong. Every fourth row and column is judged. Words are the phrases of the label set, `--set`
+takes settings of the teacher.
 """
 
 from __future__ import annotations
