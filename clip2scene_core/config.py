@@ -389,7 +389,7 @@ class DrivesConfig:
     held_out: int = setting(8, "drives that students and teachers are judged on", least=1, most=10_000)
     frames: int = setting(6, "frames of a drive: scans with images", least=1, most=1000)
     stride: int = setting(10, "scans from one frame to the next, all but one without images", least=1)
-    lidar: str = setting("HDL-32E", "HDL-32E, HDL-64E, VLP-16, VLS-128 or random")
+    lidar: str = setting("VLP-16", "HDL-32E, HDL-64E, VLP-16, VLS-128 or random")
     cameras: str = setting("nuscenes", "nuscenes (six around), kitti (one ahead) or a number")
     size: str = setting("400x225", "of the images, WIDTHxHEIGHT")
     style: str = setting("", "of the towns, such as village; empty for any")
