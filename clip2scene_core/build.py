@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -86,7 +87,7 @@ def build_teacher(config: TeacherConfig, label_set: LabelSet, progress: Progress
     this CLIP was trained with.
     """
     clip, dense = build_dense_clip(config)
-    text = embed_phrases(clip, config, asked_phrases(label_set, config), progress)
+    text = embed_phrases(clip, config, as_asked(label_set, config).phrases, progress)
     refinement = Refinement(
         temperature=softmax_temperature(clip.model), denoising=config.denoising, smoothing=config.smoothing
     )
@@ -124,11 +125,14 @@ def check_joint_space(config: StudentConfig, dim: int, clip: str) -> None:
         )
 
 
-def asked_phrases(label_set: LabelSet, config: TeacherConfig) -> tuple[tuple[str, ...], ...]:
-    """The phrases of each class that `config` asks CLIP for."""
-    if config.phrases == "name":
-        return tuple((name,) for name in label_set.names)
-    return tuple(phrases[:1] if config.phrases == "first" else phrases for phrases in label_set.phrases)
+def as_asked(label_set: LabelSet, config: TeacherConfig) -> LabelSet:
+    """The vocabulary with the phrases that `config` asks CLIP for."""
+    if config.phrases not in ("first", "name"):
+        return label_set
+    classes = tuple(
+        replace(c, phrases=(c.name if config.phrases == "name" else c.phrases[0],)) for c in label_set.classes
+    )
+    return replace(label_set, classes=classes)
 
 
 def orthonormal_embeddings(classes: int, dim: int, *, seed: int) -> Tensor:

@@ -406,7 +406,7 @@ class EvidenceConfig:
         PretrainConfig(
             label_set="street",
             student=StudentConfig(variant=14, width=0.25, voxel_m=0.2, range_m=50.0, embedding_dim=64),
-            teacher=TeacherConfig(model="street-clip-tiny", height_px=224, window_px=112),
+            teacher=TeacherConfig(model="street-clip-tiny"),
         ),
         "the method as a whole, of which each row changes something; its seed is that of the row",
     )

@@ -31,7 +31,7 @@ def evidence(
     """Gathers the paper's ablation table, and more, in simulated towns; goes on where it was interrupted."""
     from clip2scene_core.config import EvidenceConfig
     from clip2scene_core.evidence.run import CONFIG_FILE, gather
-    from clip2scene_core.evidence.table import COLUMNS, TABLE_FILE
+    from clip2scene_core.evidence.table import COLUMNS, IN_SHORT, TABLE_FILE
 
     saved = out / CONFIG_FILE
     chosen = configuration.load(
@@ -46,7 +46,9 @@ def evidence(
         hardware=hardware(chosen.pretrain.training.device),
         stage=lambda what: progress(what, at_once=False),
     )
-    print_table([f">{name}" if name.startswith("mIoU") else name for name in COLUMNS], table.lines())
+    numbers = range(2, len(COLUMNS) - 1)
+    columns = [f">{COLUMNS[i]}" if i in numbers else COLUMNS[i] for i in IN_SHORT]
+    print_table(columns, [[line[i] for i in IN_SHORT] for line in table.lines()])
     console.print()
     for claim in table.claims:
         console.print(f"{'holds' if claim.holds else 'FAILS'}: {claim.text}: {claim.found}", soft_wrap=True)

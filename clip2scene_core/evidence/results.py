@@ -25,7 +25,7 @@ class Result:
     row: str
     seed: int
     settings: Mapping[str, Any]
-    """Those that are not the defaults, by dotted name; see settings_of."""
+    """By dotted name; see settings_of."""
     teacher_weights: str
     """Hash of those of the CLIP."""
     commit: str

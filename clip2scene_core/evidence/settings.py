@@ -47,15 +47,16 @@ def pretraining(config: EvidenceConfig, row: Row, seed: int) -> PretrainConfig:
 
 
 def settings_of(config: EvidenceConfig, row: Row) -> dict[str, Any]:
-    """All that the results of a row depend on, by dotted name, where it is other than the default.
+    """All that the results of a row depend on, by dotted name; values are those of JSON.
 
-    Values are those of JSON.
+    Of the settings of pre-training those that are the paper's are left out.
     """
-    chosen, default = flat(with_changes(config, row)), flat(EvidenceConfig())
+    changed = with_changes(config, row)
+    paper = {f"pretrain.{name}": value for name, value in flat(PretrainConfig()).items()}
     return {
         name: _anywhere(value)
-        for name, value in chosen.items()
-        if value != default[name] and _matters(name, row)
+        for name, value in flat(changed).items()
+        if _matters(name, row) and (name not in paper or value != paper[name])
     }
 
 

@@ -19,6 +19,7 @@ Order = Literal["yes", "no", "within spread"]
 class Spread:
     """A figure over seeds."""
 
+    seeds: int
     mean: float
     least: float
     most: float
@@ -26,7 +27,7 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """Of at least one value."""
-        return cls(mean=mean(values), least=min(values), most=max(values))
+        return cls(seeds=len(values), mean=mean(values), least=min(values), most=max(values))
 
     @property
     def half_range(self) -> float:
@@ -34,14 +35,13 @@ class Spread:
         return (self.most - self.least) / 2
 
     def __str__(self) -> str:
-        return f"{self.mean:.1f} ± {self.half_range:.1f}"
+        return f"{self.mean:.1f}" + (f" ± {self.half_range:.1f}" if self.seeds > 1 else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """Those of a row."""
 
-    seeds: int
     all_points: Spread
     camera_points: Spread
     iou: Mapping[str, float | None]
@@ -76,7 +76,6 @@ def order_as_in_paper(row: Row, rows: Mapping[str, Figures]) -> Order | None:
 
 def _figures(results: Sequence[Result]) -> Figures:
     return Figures(
-        seeds=len(results),
         all_points=Spread.of([_percent(result.all_points) for result in results]),
         camera_points=Spread.of([_percent(result.camera_points) for result in results]),
         iou={name: _mean_iou(results, name) for name in results[0].all_points.iou},

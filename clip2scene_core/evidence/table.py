@@ -26,6 +26,8 @@ COLUMNS = (
     "order as in paper",
 )
 """Of the first table; the third and those after it are numbers, but for the last."""
+IN_SHORT = (0, 3, 4, 5, 6, 8)
+"""Those that fit into a terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ def _line(row: Row, rows: Mapping[str, Figures]) -> tuple[str, ...]:
     return (
         row.name,
         row.what,
-        str(figures.seeds),
+        str(figures.all_points.seeds),
         str(figures.all_points),
         _signed(to_whole),
         str(figures.camera_points),

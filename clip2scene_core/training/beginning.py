@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clip2scene_core import checkpoint as checkpoints
 from clip2scene_core.build import (
-    asked_phrases,
+    as_asked,
     build_clip,
     check_joint_space,
     embed_phrases,
@@ -103,7 +103,8 @@ def _classes(config: RunConfig, label_set: LabelSet, progress: Progress = silent
             teacher="none: orthonormal stand-ins for text embeddings, learnt from labels",
         )
     clip = build_clip(config.teacher)
-    text = embed_phrases(clip, config.teacher, asked_phrases(label_set, config.teacher), progress).to("cpu")
+    label_set = as_asked(label_set, config.teacher)
+    text = embed_phrases(clip, config.teacher, label_set.phrases, progress).to("cpu")
     check_joint_space(config.student, text.embeddings.shape[1], clip.name)
     return Beginning(
         label_set=label_set,

@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from clip2scene_core.build import build_student, build_teacher, check_joint_space, teacher_record
+from clip2scene_core.build import as_asked, build_student, build_teacher, check_joint_space, teacher_record
 from clip2scene_core.checkpoint import Checkpoint, save
 from clip2scene_core.clip.feature_cache import FeatureCache
 from clip2scene_core.clip.teacher import FrozenTeacher
@@ -160,8 +160,9 @@ def pretrain(
 
 
 def label_set(config: PretrainConfig) -> LabelSet:
-    """The vocabulary of a run: its words, or else its label set."""
-    return LabelSet.from_words(config.words) if config.words else LabelSet.named(config.label_set)
+    """The vocabulary of a run: its words, or else its label set, as its teacher is asked for them."""
+    words = LabelSet.from_words(config.words) if config.words else LabelSet.named(config.label_set)
+    return as_asked(words, config.teacher)
 
 
 def frozen_teacher(config: PretrainConfig, progress: Progress = silent) -> FrozenTeacher:

@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from clip2scene_core.build import build_dense_clip, build_student, choose_device, orthonormal_embeddings
+from clip2scene_core.build import (
+    as_asked,
+    build_dense_clip,
+    build_student,
+    choose_device,
+    orthonormal_embeddings,
+)
 from clip2scene_core.clip import weights
 from clip2scene_core.config import StudentConfig, TeacherConfig
 from clip2scene_core.data.batch import collate
 from clip2scene_core.errors import ConfigError
+from clip2scene_core.labels import LabelSet
 from clip2scene_core.voxels import FEATURES, voxelise
 
 
@@ -148,3 +155,19 @@ def test_the_window_is_of_whole_patches(clip_folder, tmp_path):
     (tmp_path / "open_clip_model.safetensors").symlink_to(clip_folder / "open_clip_model.safetensors")
     _, dense = build_dense_clip(TeacherConfig(model=f"local-dir:{tmp_path}", device="cpu"))
     assert (dense.identity["height_px"], dense.identity["window_px"]) == ("72", "32")
+
+
+@pytest.mark.parametrize(
+    ("phrases", "asked"),
+    [
+        ("best", (("way", "street"), ("car",))),
+        ("mean", (("way", "street"), ("car",))),
+        ("first", (("way",), ("car",))),
+        ("name", (("road",), ("auto",))),
+    ],
+)
+def test_a_vocabulary_has_the_phrases_that_the_teacher_is_asked_for(phrases, asked):
+    words = LabelSet.from_words({"road": ["way", "street"], "auto": "car"})
+    vocabulary = as_asked(words, TeacherConfig(phrases=phrases))
+    assert vocabulary.phrases == asked
+    assert (vocabulary.names, vocabulary.ids.tolist()) == (words.names, words.ids.tolist())

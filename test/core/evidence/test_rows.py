@@ -105,22 +105,27 @@ def test_settings_of_no_effect_and_places_are_left_out():
             "training": {"device": "cuda", "loaders": 0, "epochs": 3},
         },
         "inference": {"threads": 2, "views": 3},
-        "drives": {"training": 5, "held_out": 2},
         "seeds": 9,
     }
-    config = from_dict(EvidenceConfig, content)
-    student = settings_of(config, ROWS["kl"])
-    assert student == {
-        "drives.training": 5,
-        "drives.held_out": 2,
-        "pretrain.teacher.model": "local-dir:street-clip",
-        "pretrain.objective.semantic_loss": "kl",
-        "pretrain.training.epochs": 3.0,
-        "inference.views": 3,
-    }
-    teacher = settings_of(config, ROWS["teacher_naclip"])
-    assert teacher == {
-        "drives.held_out": 2,
-        "pretrain.teacher.model": "local-dir:street-clip",
-        "pretrain.teacher.mode": "naclip",
-    }
+    before, after = EvidenceConfig(), from_dict(EvidenceConfig, content)
+
+    def changed(row: str) -> dict[str, object]:
+        first, second = (settings_of(config, ROWS[row]) for config in (before, after))
+        return {name: second.get(name) for name in {*first, *second} if first.get(name) != second.get(name)}
+
+    teacher = {"pretrain.teacher.model": "local-dir:street-clip"}
+    assert changed("kl") == teacher | {"pretrain.training.epochs": 3.0, "inference.views": 3}
+    assert changed("teacher_naclip") == teacher
+
+
+def test_settings_are_those_of_the_row_and_never_left_to_defaults_of_today():
+    """The defaults of drives, inference and pre-training for evidence may change: results keep theirs."""
+    settings = settings_of(EvidenceConfig(), ROWS["kl"])
+    assert settings["pretrain.objective.semantic_loss"] == "kl"
+    assert settings["pretrain.student.width"] == 0.25 and settings["pretrain.label_set"] == "street"
+    assert settings["inference.scan_statistics"] == 0.5 and settings["least_points"] == 1000
+    drives = {f"drives.{name}" for name in flat(EvidenceConfig().drives)}
+    assert drives <= settings.keys()
+    teacher = settings_of(EvidenceConfig(), ROWS["teacher"]).keys()
+    assert drives - teacher == {"drives.training", "drives.training_seed"}
+    assert not [name for name in teacher if name.startswith(("pretrain.training", "inference."))]

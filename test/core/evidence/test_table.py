@@ -47,7 +47,7 @@ def rows(**mious: list[float]) -> list[Result]:
 def test_means_and_spreads_over_seeds():
     figures = figures_of(rows(full=[0.30, 0.32, 0.37], kl=[0.1]))
     full = figures["full"]
-    assert full.seeds == 3
+    assert full.all_points.seeds == 3
     assert full.all_points.mean == pytest.approx(33.0)
     assert (full.all_points.least, full.all_points.most) == pytest.approx((30.0, 37.0))
     assert full.all_points.half_range == pytest.approx(3.5)
@@ -85,7 +85,7 @@ def test_what_claims_say_they_found(tmp_path):
     results += [result("teacher", 0, 0.1, 0.29)]
     table = write_table(tmp_path, replace(CONFIG, order=("full", "semantic_only", "teacher")), results)
     teacher, semantic, order = table.claims
-    assert teacher.holds and teacher.found == "36.0 ± 0.0 against 29.0 ± 0.0, 1.24 times"
+    assert teacher.holds and teacher.found == "36.0 ± 0.0 against 29.0, 1.24 times"
     assert semantic.holds and semantic.found == "41.0 ± 1.0 against 37.0 ± 2.0, +4.0"
     assert order.holds and order.found == "36.0, 35.0, 29.0"
     assert table.all_hold
@@ -137,7 +137,7 @@ def test_the_files(tmp_path):
     assert "FAILS: on all points" in text and "holds: on the points that cameras see" in text
     assert "Commit abc; an abacus." in text
     content = json.loads((tmp_path / "results.json").read_text())
-    assert content["rows"]["full"]["all_points"] == {"mean": 32.0, "least": 30.0, "most": 34.0}
+    assert content["rows"]["full"]["all_points"] == {"seeds": 2, "mean": 32.0, "least": 30.0, "most": 34.0}
     assert content["rows"]["kl"]["order_as_in_paper"] == "yes"
     assert write_table(tmp_path, CONFIG, []).rows == {}
 
