@@ -193,7 +193,7 @@ def test_pretrain_says_the_same_of_bags(bags, monkeypatch):
 
 def test_features_that_were_kept_of_bags_in_another_order_are_refused(train, bags, tmp_path, clip_folder):
     features = tmp_path / "features"
-    looks = [f"--model=local-dir:{clip_folder}", "--set=window_px=0", "--set=height_px=0"]
+    looks = [f"--model=local-dir:{clip_folder}", "--set=height_px=0"]
     done = CliRunner().invoke(cli.app, ["cache", "rosbag", str(bags / "drives"), str(features), *looks])
     assert done.exit_code == 0, done.output
     kept = f"--set=features={features}"
