@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 BACKGROUND = "#14161a"
 LEGEND_COLUMNS = 6
+"""Of names below a picture, at most."""
+LEGEND_COLUMN_IN = 1.75
+"""Width of a name with its share."""
 
 
 def save_picture(
@@ -79,7 +82,7 @@ def save_overlay(path: Path, rgb: np.ndarray, class_id: np.ndarray, label_set: L
     height, width = class_id.shape
     inches = np.array([np.clip(width, 600, 2000) / 100, 0.0])
     inches[1] = inches[0] * height / width
-    legend = 0.25 * (-(-len(np.unique(class_id)) // LEGEND_COLUMNS) + 1)
+    legend = 0.25 * (-(-len(np.unique(class_id)) // _legend_columns(inches[0])) + 1)
     figure = Figure(figsize=(inches[0], inches[1] + legend), dpi=100, facecolor=BACKGROUND)
     axis = figure.add_axes((0, legend / (inches[1] + legend), 1, inches[1] / (inches[1] + legend)))
     axis.imshow((0.45 * rgb + 0.55 * label_set.palette()[class_id]).astype(np.uint8))
@@ -155,6 +158,10 @@ def draw_panorama(axis: Axes, xyz: np.ndarray, class_id: np.ndarray, label_set: 
     axis.set_yticks([])
 
 
+def _legend_columns(width_in: float) -> int:
+    return min(int(width_in / LEGEND_COLUMN_IN), LEGEND_COLUMNS)
+
+
 def _legend(figure: Figure, class_id: np.ndarray, label_set: LabelSet) -> None:
     from matplotlib.lines import Line2D
 
@@ -174,7 +181,7 @@ def _legend(figure: Figure, class_id: np.ndarray, label_set: LabelSet) -> None:
     figure.legend(
         handles=handles,
         loc="outside lower center" if figure.get_layout_engine() else "lower center",
-        ncols=LEGEND_COLUMNS,
+        ncols=_legend_columns(figure.get_figwidth()),
         frameon=False,
         labelcolor="white",
         fontsize=10,
