@@ -125,7 +125,7 @@ def load(path: Path | str | None = None) -> Checkpoint:
 
 def shipped() -> Path:
     """The checkpoint of the package: the vocabulary `street`, trained in the simulated town."""
-    return Path(str(resources.files("clip2scene_core") / "checkpoints" / "street.safetensors"))
+    return Path(str(resources.files("clip2scene_core") / "checkpoints" / "town.safetensors"))
 
 
 def _header(path: Path, metadata: Mapping[str, str] | None) -> dict:
