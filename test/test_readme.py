@@ -14,6 +14,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from clip2scene_core import checkpoint as checkpoints
 from clip2scene_core.cli import app
 from clip2scene_core.config import PretrainConfig, RunConfig, TrainingConfig, load
 from clip2scene_core.data.open import SOURCES
@@ -249,11 +250,12 @@ def test_extras_exist():
     assert {"ros", "train"} <= named <= set(extras())
 
 
-def test_the_words_are_those_of_the_label_set():
-    (sentence,) = re.findall(r"checkpoint speaks `street`: (.*?)\. ", README, re.DOTALL)
-    assert tuple(" ".join(sentence.split()).split(", ")) == LabelSet.named("street").names
+def test_the_words_are_those_of_the_shipped_checkpoint():
+    ((name, sentence),) = re.findall(r"checkpoint speaks `(\w+)`: (.*?)\. ", README, re.DOTALL)
+    label_set = checkpoints.load().label_set
+    assert (name, tuple(" ".join(sentence.split()).split(", "))) == (label_set.name, label_set.names)
     (others,) = re.findall(r"Other label sets \((.*?)\)", README, re.DOTALL)
-    assert {"town", *re.findall(r"`(\w+)`", others)} == set(LabelSet.shipped())
+    assert {name, *re.findall(r"`(\w+)`", others)} == set(LabelSet.shipped())
 
 
 def test_every_configuration_is_known():
