@@ -291,6 +291,13 @@ class ObjectiveConfig:
     )
     semantic_weight: float = setting(1.0, "of the semantic loss in the sum; 0 leaves it out", least=0.0)
     tau: float = setting(0.5, "temperature of the semantic loss", least=1e-3)
+    rare: float = setting(
+        0.0,
+        "exponent of the class weights 1/frequency in cross_entropy; 0 weighs all points alike, 1 all "
+        "classes, as infonce does",
+        least=0.0,
+        most=1.0,
+    )
     spatial_temporal_weight: float = setting(1.0, "of equation (2) in the sum; 0 leaves it out", least=0.0)
     fusion: Literal["points_and_pixels", "points"] = setting(
         "points_and_pixels", "equation (3), or its half that the paper's code has"

@@ -34,6 +34,7 @@ def clip2scene_terms(
     num_classes: int,
     semantic_loss: SemanticLoss | None = "infonce",
     tau: float = 0.5,
+    rare: float = 0.0,
     fusion: Fusion = "points_and_pixels",
     lambda_: float = 1.0,
 ) -> dict[str, Tensor]:
@@ -42,16 +43,18 @@ def clip2scene_terms(
     semantic: (L, D) of the points whose pseudo label, after any switching, is `label` (L,) int64, a row of
     text_embeddings (P, D). temporal, pixels: (M, D) of the point-pixel pairs whose pixels' own labels are
     `pixel_label` (M,) int64 and whose cells are `cell` (M,) int64. All features are normalised; labels and
-    cells may be -1, unknown.
+    cells may be -1, unknown. `rare` is for cross_entropy.
     """
     cell = torch.where(pixel_label >= 0, cell, -1)
     fused = fused_cell_features(
         pixels, temporal, text_embeddings, pixel_label, cell, cells, lambda_=lambda_, fusion=fusion
     )
     terms = {"spatial_temporal": spatial_temporal_consistency(fused, cell)}
-    if semantic_loss is not None:
-        loss = semantic_consistency if semantic_loss == "infonce" else semantic_cross_entropy
-        terms["semantic"] = loss(semantic, text_embeddings, label, phrase_class, num_classes, tau=tau)
+    words = text_embeddings, label, phrase_class, num_classes
+    if semantic_loss == "infonce":
+        terms["semantic"] = semantic_consistency(semantic, *words, tau=tau)
+    elif semantic_loss == "cross_entropy":
+        terms["semantic"] = semantic_cross_entropy(semantic, *words, tau=tau, rare=rare)
     return terms
 
 

@@ -68,14 +68,21 @@ def semantic_cross_entropy(
     num_classes: int,
     *,
     tau: float = 1.0,
+    rare: float = 0.0,
 ) -> Tensor:
     """Mean cross-entropy of the classes' scores D(t, p)/tau, as the released code has it, with tau = 1.
 
-    Of several phrases of a class, the one that fits the point best gives its score.
+    Of several phrases of a class, the one that fits the point best gives its score. A point weighs
+    1/frequency^rare, the frequency of its class among the labelled points: 0 weighs points alike, as the
+    released code does, 1 weighs classes alike, as equation (1) does.
     """
     by_phrase = all_products(points, text_embeddings) / tau
     scores = best_phrase(by_phrase, phrase_class.expand_as(by_phrase), num_classes)
-    return cross_entropy(scores, _class_of(phrase, phrase_class))
+    target = _class_of(phrase, phrase_class)
+    if not rare:
+        return cross_entropy(scores, target)
+    counts = torch.bincount(target[target >= 0], minlength=num_classes).to(scores.dtype)
+    return cross_entropy(scores, target, counts.clamp_min(1).pow(-rare))
 
 
 def _class_of(phrase: Tensor, phrase_class: Tensor) -> Tensor:

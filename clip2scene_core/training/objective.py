@@ -144,6 +144,7 @@ class Objective:
             num_classes=text.num_classes,
             semantic_loss=None if config.semantic_loss == "kl" else config.semantic_loss,
             tau=config.tau,
+            rare=config.rare,
             fusion=config.fusion,
             lambda_=config.attention_temperature,
         )

@@ -81,6 +81,15 @@ def test_cross_entropy_by_hand():
     assert float(value) == pytest.approx(-(math.log(3 / 4) + math.log(1 / 4)) / 2)
 
 
+def test_rare_classes_weigh_more_by_hand():
+    """Probabilities 1/2, 1/4 and 3/4 of the own class, two points of class 0 and one of class 1."""
+    text, points = torch.eye(2), torch.tensor([[0.0, 0.0], [0.0, math.log(3)], [0.0, math.log(3)]])
+    phrase, losses = torch.tensor([0, 0, 1]), [math.log(2), math.log(4), math.log(4 / 3)]
+    for rare, weights in ((1.0, (0.5, 0.5, 1.0)), (0.5, (0.5**0.5, 0.5**0.5, 1.0)), (0.0, (1.0, 1.0, 1.0))):
+        value = semantic_cross_entropy(points, text, phrase, torch.arange(2), 2, rare=rare)
+        assert float(value) == pytest.approx(np.average(losses, weights=weights))
+
+
 @both
 def test_gradients_are_differences(loss):
     points, text, phrase = draw(1, 12)
