@@ -124,7 +124,7 @@ def load(path: Path | str | None = None) -> Checkpoint:
 
 
 def shipped() -> Path:
-    """The checkpoint of the package: the vocabulary `street`, trained in the simulated town."""
+    """The checkpoint of the package: the vocabulary `town`, trained in the simulated town."""
     return Path(str(resources.files("clip2scene_core") / "checkpoints" / "town.safetensors"))
 
 

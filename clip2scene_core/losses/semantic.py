@@ -79,10 +79,8 @@ def semantic_cross_entropy(
     by_phrase = all_products(points, text_embeddings) / tau
     scores = best_phrase(by_phrase, phrase_class.expand_as(by_phrase), num_classes)
     target = _class_of(phrase, phrase_class)
-    if not rare:
-        return cross_entropy(scores, target)
-    counts = torch.bincount(target[target >= 0], minlength=num_classes).to(scores.dtype)
-    return cross_entropy(scores, target, counts.clamp_min(1).pow(-rare))
+    counts = (target[:, None] == torch.arange(num_classes, device=target.device)).sum(dim=0)
+    return cross_entropy(scores, target, counts.clamp_min(1).to(scores.dtype).pow(-rare))
 
 
 def _class_of(phrase: Tensor, phrase_class: Tensor) -> Tensor:
