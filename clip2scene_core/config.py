@@ -268,7 +268,9 @@ class SelfTrainingConfig:
     switch: Literal["point", "batch", "off"] = setting(
         "point", "what is drawn: each point for itself (the paper), the batch (its code), or off for nothing"
     )
-    start_epoch: float = setting(10.0, "epochs in which the labels are those of the pixels", least=0.0)
+    start: float = setting(
+        0.5, "share of the run in which the labels are those of the pixels", least=0.0, most=1.0
+    )
     probability: float = setting(0.5, "of the student's own prediction", least=0.0, most=1.0)
     predictor: Literal["student", "average"] = setting(
         "student", "who predicts: the student as it is, or the moving average of training.average"

@@ -23,6 +23,7 @@ from clip2scene_core.evidence.rows import ROWS, WHOLE, Row
 from clip2scene_core.evidence.settings import pretraining, settings_of, with_changes
 from clip2scene_core.evidence.table import write_table
 from clip2scene_core.inference import SemanticSegmenter
+from clip2scene_core.inference.ensemble import Ensemble
 from clip2scene_core.inference.segmenter import one_thread
 from clip2scene_core.inference.teacher import Teacher
 from clip2scene_core.progress import Progress
@@ -151,8 +152,12 @@ def _of_student(campaign: Campaign, row: Row, seed: int, checkpoint: Checkpoint,
     """`checkpoint` is its student, or that of the row whose student it judges."""
     record: Mapping[str, Any] = checkpoint.training
     answering = with_temporal_head(checkpoint) if row.answers == "temporal head" else checkpoint
-    segmenter = SemanticSegmenter(answering, with_changes(campaign.config, row).inference)
-    result = _judged(campaign, row, seed, segmenter, record["teacher"], segmenter.sweeps, done)
+    config = with_changes(campaign.config, row)
+    segmenter = SemanticSegmenter(answering, config.inference)
+    labeller: Labeller = segmenter
+    if row.answers == "ensemble":
+        labeller = Ensemble(segmenter, Teacher(config.pretrain.teacher, label_set(config.pretrain)))
+    result = _judged(campaign, row, seed, labeller, record["teacher"], segmenter.sweeps, done)
     if not row.learns:
         return result
     return replace(result, steps=record["steps"], seconds=result.seconds + record["seconds"])

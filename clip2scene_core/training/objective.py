@@ -101,11 +101,12 @@ class Objective:
         batch: PretrainingBatch,
         regions: ImageRegions | None,
         *,
-        epoch: float,
+        done: float,
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """By name, of a batch with pairs after `epoch` epochs; and (C,) how many pixels each class has.
+        """By name, of a batch with pairs; and (C,) how many pixels each class has.
 
-        average: that of the student. regions: superpixels of the images, where the method is slidr.
+        done: share of the run, 0..1. average: that of the student. regions: superpixels of the images,
+        where the method is slidr.
         """
         with self.clock("teacher"):
             patches = self.ask_teacher(batch)
@@ -115,7 +116,7 @@ class Objective:
             return {"ppkt": self._ppkt(learner, batch, x)}, count
         if regions is not None:
             return {"slidr": self._slidr(learner, batch, patches, regions)}, count
-        return self._clip2scene(learner, average, batch, x, pixel_label, epoch), count
+        return self._clip2scene(learner, average, batch, x, pixel_label, done), count
 
     def _clip2scene(
         self,
@@ -124,16 +125,16 @@ class Objective:
         batch: PretrainingBatch,
         x: Tensor,
         pixel_label: Tensor,
-        epoch: float,
+        done: float,
     ) -> dict[str, Tensor]:
         """L_S + L_SSR in their terms."""
         config, text, pairs, voxels = self.config, self.text, batch.pairs, batch.voxels
-        row = self._rows(batch, epoch)
+        row = self._rows(batch, done)
         with self.clock("student"):
             semantic, temporal, _ = learner(voxels.features, voxels.grid, voxels.points, row)
         terms = clip2scene_terms(
             semantic=semantic,
-            label=self._pseudo_labels(semantic.detach(), row, average, batch, pixel_label, epoch),
+            label=self._pseudo_labels(semantic.detach(), row, average, batch, pixel_label, done),
             temporal=temporal[: len(pairs)],
             pixels=x,
             pixel_label=pixel_label,
@@ -178,15 +179,15 @@ class Objective:
         x = _unit(sample_teacher(patches, batch, embedding_dim=self.teacher.dense.embedding_dim))
         return x, self._nearest_phrase(x, of_class=own_class)
 
-    def _switch(self, epoch: float) -> Switch | None:
+    def _switch(self, done: float) -> Switch | None:
         """What draws between the labels of pixels and the student's own; None as long as nothing does."""
         switching = self.config.self_training
-        return None if switching.switch == "off" or epoch < switching.start_epoch else switching.switch
+        return None if switching.switch == "off" or done < switching.start else switching.switch
 
-    def _rows(self, batch: PretrainingBatch, epoch: float) -> Tensor:
+    def _rows(self, batch: PretrainingBatch, done: float) -> Tensor:
         """(L,) rows of the student's output that learn: those of pairs, then any that label themselves."""
         row, points = batch.pairs.row, batch.voxels.points
-        if self._switch(epoch) is None or not self.config.self_training.unpaired:
+        if self._switch(done) is None or not self.config.self_training.unpaired:
             return row
         rows = len(points) if self.per_point and points is not None else len(batch.voxels.grid)
         unpaired = torch.ones(rows, dtype=torch.bool, device=row.device).index_fill(0, row, False)
@@ -199,7 +200,7 @@ class Objective:
         average: AveragedModel,
         batch: PretrainingBatch,
         pixel_label: Tensor,
-        epoch: float,
+        done: float,
     ) -> Tensor:
         """(L,) phrase of each row (L,), -1 for none: its pixel's, where others that see the place agree.
 
@@ -217,7 +218,7 @@ class Objective:
                 text.num_classes,
                 least=self.config.agreement,
             )
-        per = self._switch(epoch)
+        per = self._switch(done)
         if per is None:
             return label
         if switching.predictor == "average":

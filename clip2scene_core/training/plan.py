@@ -28,7 +28,7 @@ def plan(config: PretrainConfig, source: FrameSource, teacher: FrozenTeacher, fo
         "vocabulary": f"{vocabulary.name}, {_counted(len(teacher.text.embeddings), 'phrase')} for "
         f"{_counted(len(vocabulary.names), 'class', 'classes')}: {', '.join(vocabulary.names)}",
         "student": f"{student.architecture} {student.variant}, voxels of {student.voxel_m:g} m",
-        "objective": _objective(config.objective, seen),
+        "objective": _objective(config.objective),
         "steps": f"{settings.steps:,} of {_counted(settings.batch * settings.accumulate, 'frame')}, "
         f"{_counted(seen, 'epoch')}",
         "device": f"{choose_device(settings.device)}, {settings.precision}",
@@ -41,13 +41,13 @@ def plan(config: PretrainConfig, source: FrameSource, teacher: FrozenTeacher, fo
     return rows
 
 
-def _objective(objective: ObjectiveConfig, seen_epochs: float) -> str:
+def _objective(objective: ObjectiveConfig) -> str:
     if objective.method != "clip2scene":
         return f"{objective.method}, which teaches features but no names: fine-tune what comes of it"
     switching = objective.self_training
-    if switching.switch == "off" or switching.start_epoch >= seen_epochs:
+    if switching.switch == "off" or switching.start >= 1:
         return "labels of pixels"
-    return f"labels of pixels, from epoch {switching.start_epoch:g} switched with the student's own"
+    return f"labels of pixels, after {switching.start:.0%} of the run switched with the student's own"
 
 
 def _counted(number: float, one: str, more: str = "") -> str:

@@ -105,8 +105,8 @@ def pretrain(
             return {}, skipped
         with objective.clock("data"):
             batch, regions = batch.to(fabric.device), regions and regions.to(fabric.device)
-        epoch = epochs(settings, step, len(source))
-        losses, pixels_of_class = objective.losses(learner, average, batch, regions, epoch=epoch)
+        done = step / settings.steps
+        losses, pixels_of_class = objective.losses(learner, average, batch, regions, done=done)
         absent = [name for name, n in zip(vocabulary.names, pixels_of_class.tolist(), strict=True) if not n]
         return losses, skipped + Counter(f"batches without {name}" for name in absent)
 

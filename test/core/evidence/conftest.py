@@ -35,7 +35,6 @@ MICRO = {
             "window_px": 32,
         },
         "pairing": {"sweeps": 2, "sweep_window": 1, "max_pairs": 300, "crop": {"tries": 0}},
-        "objective": {"self_training": {"start_epoch": 1.0}},
         "training": {"epochs": 2.0, "batch": 2, "optimizer": "adamw", "loaders": 0, "device": "cpu"},
     },
     "inference": {"device": "cpu", "engine": "torch"},

@@ -132,7 +132,7 @@ def test_the_files(tmp_path):
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in text.splitlines()}
     assert lines["kl"].startswith("| kl | 10.0 |"), "the second table: IoU of each class"
-    assert "in place of (1) | 2 | 10.0 ± 0.0 | -22.0 | 10.0 ± 0.0 | 0.0 | -20.8 | yes |\n" in text
+    assert "as the semantic loss | 2 | 10.0 ± 0.0 | -22.0 | 10.0 ± 0.0 | 0.0 | -20.8 | yes |\n" in text
     assert "| 35.0 ± 0.0 | +3.0 | 35.0 ± 0.0 |  |  |  |" in text
     assert "FAILS: on all points" in text and "holds: on the points that cameras see" in text
     assert "Commit abc; an abacus." in text

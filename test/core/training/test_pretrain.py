@@ -46,7 +46,7 @@ pytest.importorskip("lightning", reason="lightning is not installed: pip install
 
 STUDENT = StudentConfig(variant=14, width=0.05, embedding_dim=16, voxel_m=0.5, range_m=50.0)
 PAIRING = PairingConfig(sweeps=2, sweep_window=1, crop=CropConfig(height=64, width=112, pairs=20))
-OBJECTIVE = ObjectiveConfig(self_training=SelfTrainingConfig(start_epoch=1))
+OBJECTIVE = ObjectiveConfig(self_training=SelfTrainingConfig(start=0.5))
 LOOP = PretrainLoopConfig(epochs=2, batch=2, loaders=0, device="cpu")
 RUN = PretrainConfig(
     words="road|street, wall, car", student=STUDENT, pairing=PAIRING, objective=OBJECTIVE, training=LOOP
@@ -145,7 +145,7 @@ VARIANTS = {
     "equation 2 alone": ObjectiveConfig(semantic_weight=0.0),
     "agreement": ObjectiveConfig(agreement=0.7),
     "self-training of the batch by the average": ObjectiveConfig(
-        self_training=SelfTrainingConfig(switch="batch", start_epoch=0, predictor="average", unpaired=True)
+        self_training=SelfTrainingConfig(switch="batch", start=0.0, predictor="average", unpaired=True)
     ),
     "superpixels": ObjectiveConfig(method="slidr", superpixels=12),
     "pixels": ObjectiveConfig(method="ppkt", contrast_pairs=50),

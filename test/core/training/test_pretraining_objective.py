@@ -16,7 +16,7 @@ from clip2scene_core.training.pretraining_batch import collate_pretraining
 from clip2scene_core.training.pretraining_samples import PretrainingSamples
 
 STUDENT = StudentConfig(voxel_m=0.5, range_m=50.0)
-SWITCHED = SelfTrainingConfig(start_epoch=3, probability=1.0)
+SWITCHED = SelfTrainingConfig(start=0.6, probability=1.0)
 CLOCK = TrainingClock(torch.device("cpu"))
 RED, PINK, GREEN, BLUE = range(4)
 
@@ -44,9 +44,9 @@ class Told:
         return self.semantic[row], self.temporal[row], pixels
 
 
-def losses(config, teacher, learner, batch, epoch=0.0):
+def losses(config, teacher, learner, batch, done=0.0):
     objective = Objective(config=config, teacher=teacher, cache=None, per_point=False, clock=CLOCK)
-    return objective.losses(learner, None, batch, None, epoch=epoch)
+    return objective.losses(learner, None, batch, None, done=done)
 
 
 def test_the_label_of_a_pixel_is_the_word_for_its_colour(batch, colours):
@@ -96,21 +96,21 @@ def expected_semantic(learner, batch, teacher, rows, label):
     return semantic_consistency(learner.semantic[rows], text.embeddings, label, text.phrase_class, 3, tau=0.5)
 
 
-@pytest.mark.parametrize("epoch", [2.99, 3.0])
-def test_the_student_labels_itself_from_its_epoch_on(epoch, batch, colours):
+@pytest.mark.parametrize("done", [0.59, 0.6])
+def test_the_student_labels_itself_from_its_share_of_the_run_on(done, batch, colours):
     learner = Told(len(batch.voxels.grid))
-    terms, _ = losses(ObjectiveConfig(self_training=SWITCHED), colours, learner, batch, epoch)
+    terms, _ = losses(ObjectiveConfig(self_training=SWITCHED), colours, learner, batch, done)
     rows = batch.pairs.row
     own = (learner.semantic[rows] @ colours.text.embeddings.T).argmax(dim=1)
     height_m = (batch.voxels.coordinates[rows, 3] + 0.5) * STUDENT.voxel_m
-    label = torch.where(height_m > -0.5, GREEN, RED) if epoch < 3 else own
+    label = torch.where(height_m > -0.5, GREEN, RED) if done < 0.6 else own
     torch.testing.assert_close(terms["semantic"], expected_semantic(learner, batch, colours, rows, label))
 
 
 def test_points_that_no_camera_sees_may_label_themselves(batch, colours):
     learner = Told(len(batch.voxels.grid))
     switching = replace(SWITCHED, unpaired=True)
-    terms, _ = losses(ObjectiveConfig(self_training=switching), colours, learner, batch, epoch=3)
+    terms, _ = losses(ObjectiveConfig(self_training=switching), colours, learner, batch, done=0.6)
     unseen = sorted(set(range(len(learner.semantic))) - set(batch.pairs.row.tolist()))
     assert unseen
     rows = torch.cat([batch.pairs.row, torch.tensor(unseen)])
