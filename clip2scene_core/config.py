@@ -196,6 +196,9 @@ class PairingConfig:
         1.0, "edge of a cell of the temporal grid, in voxels of the student", least=0.1, most=1000.0
     )
     max_pairs: int = setting(10_000, "most pairs of a frame; random cells of the grid stay whole", least=1)
+    superpoints: bool = setting(
+        False, "whether the pairs in a piece of the ground, or of what stands on it, have one label together"
+    )
     crop: CropConfig = setting(CropConfig, "how images are cropped")
 
     @property
@@ -427,7 +430,7 @@ class EvidenceConfig:
         1.2, "claim: what the student reaches on the points that cameras see, in multiples of its teacher"
     )
     semantic_gain: float = setting(
-        3.0, "claim: points of mIoU by which the whole method surpasses the semantic loss alone"
+        3.0, "claim: points of mIoU by which the whole method surpasses equation (1) alone"
     )
     order: tuple[str, ...] = setting(
         ("full", "semantic_only", "teacher"),

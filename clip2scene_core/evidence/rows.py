@@ -197,6 +197,12 @@ _LEARNING = (
         change=("objective.agreement=0.6",),
     ),
     Row(
+        name="superpoints",
+        group="additions",
+        what="one label for each piece of the ground and of what stands on it",
+        change=("pairing.superpoints=true",),
+    ),
+    Row(
         name="unpaired_points",
         group="additions",
         what="points without a pixel learn from the student's own labels",

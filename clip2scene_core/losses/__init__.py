@@ -3,7 +3,7 @@
 Equation (1) is in `semantic`, (2) to (4) in `spatial_temporal`, their sum in `objective`.
 """
 
-from clip2scene_core.losses.agreement import agreed_labels
+from clip2scene_core.losses.agreement import agreed_labels, pooled
 from clip2scene_core.losses.baselines import kl_distillation, ppkt, slidr
 from clip2scene_core.losses.captions import caption_contrast
 from clip2scene_core.losses.objective import SemanticLoss, clip2scene_terms, weighted_sum
@@ -29,6 +29,7 @@ __all__ = [
     "fused_cell_features",
     "kl_distillation",
     "lovasz_softmax",
+    "pooled",
     "ppkt",
     "semantic_consistency",
     "semantic_cross_entropy",

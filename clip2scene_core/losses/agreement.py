@@ -1,6 +1,6 @@
-"""Labels of pixels that other looks at the same place confirm.
+"""Labels of pixels that other pixels confirm: looks at the same place, or at the same thing.
 
-Shapes: M pairs, P phrases, C classes.
+Shapes: M pairs, P phrases, C classes, S superpoints.
 """
 
 from __future__ import annotations
@@ -24,3 +24,12 @@ def agreed_labels(
     of_cell = vote.new_zeros(cells).index_add(0, cell, vote)
     agreeing = of_class[cell * num_classes + own] >= least * of_cell[cell]
     return torch.where(known & agreeing, phrase, -1)
+
+
+def pooled(values: torch.Tensor, superpoint: torch.Tensor, superpoints: int) -> torch.Tensor:
+    """(M, C): for each pair the sum of the values (M, C) in its superpoint (M,), int64 below `superpoints`.
+
+    Where they are probabilities of classes, the greatest is that of the class that the superpoint most
+    probably is of (GGSD pools features over superpoints in this way).
+    """
+    return values.new_zeros(superpoints, values.shape[1]).index_add(0, superpoint, values)[superpoint]

@@ -25,6 +25,7 @@ from clip2scene_core.losses import (
     agreed_labels,
     clip2scene_terms,
     kl_distillation,
+    pooled,
     ppkt,
     slidr,
     switched_labels,
@@ -169,13 +170,18 @@ class Objective:
     def pixel_text(self, patches: list[DensePatches], batch: PretrainingBatch) -> tuple[Tensor, Tensor]:
         """The pixel of each pair: its feature x (M, D), of unit length, and its label (M,), a phrase.
 
-        The label is the best phrase of the class that scores best there, as `label_pixels` has it.
+        The label is the best phrase of the class that scores best there, as `label_pixels` has it, or is the
+        most probable in its superpoint.
         """
         text = self.text
         scores = [
             replace(dense, features=class_scores(dense, text, self.teacher.refinement)) for dense in patches
         ]
-        own_class = sample_teacher(scores, batch, embedding_dim=text.num_classes).argmax(dim=1)
+        score = sample_teacher(scores, batch, embedding_dim=text.num_classes)
+        if batch.superpoints:
+            probability = class_probabilities(score, self.teacher.refinement.temperature)
+            score = pooled(probability, batch.pairs.superpoint, batch.superpoints)
+        own_class = score.argmax(dim=1)
         x = _unit(sample_teacher(patches, batch, embedding_dim=self.teacher.dense.embedding_dim))
         return x, self._nearest_phrase(x, of_class=own_class)
 

@@ -33,6 +33,8 @@ class BatchPairs:
     """(M,) int64: which cell of the temporal grid, from 0 without gaps; frames share no cells."""
     frame: Tensor
     """(M,) int64: which frame of the batch."""
+    superpoint: Tensor
+    """(M,) int64: which superpoint, see superpoints.py; frames share none. All -1 where none are wanted."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -65,6 +67,11 @@ class PretrainingSample:
         """How many cells of the temporal grid hold pairs."""
         return int(self.pairs.cell.max()) + 1 if len(self.pairs) else 0
 
+    @property
+    def superpoints(self) -> int:
+        """How many superpoints there may be; 0 where none are wanted."""
+        return int(self.pairs.superpoint.max()) + 1 if len(self.pairs) else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PretrainingBatch:
@@ -75,6 +82,8 @@ class PretrainingBatch:
     pairs: BatchPairs
     cells: int
     """How many cells of the temporal grid hold pairs."""
+    superpoints: int
+    """How many superpoints there may be; 0 where none are wanted."""
     image_keys: tuple[tuple[int, str], ...]
     """Index of the frame in its source, and camera, of each image."""
     image_pairs: tuple[int, ...]
@@ -99,11 +108,12 @@ class PretrainingBatch:
 
 def collate_pretraining(samples: Sequence[PretrainingSample]) -> PretrainingBatch:
     """At least one sample, either all with images or all without."""
-    pairs, starts = [], {"row": 0, "image": 0, "cell": 0, "frame": 0}
+    pairs, starts = [], dict.fromkeys(("row", "image", "cell", "frame", "superpoint"), 0)
     for sample in samples:
         moved = {name: getattr(sample.pairs, name) + start for name, start in starts.items()}
         pairs.append(BatchPairs(pixel=sample.pairs.pixel, sweep=sample.pairs.sweep, **moved))
         sizes = {"row": sample.rows, "image": len(sample.image_keys), "cell": sample.cells, "frame": 1}
+        sizes["superpoint"] = sample.superpoints
         starts = {name: start + sizes[name] for name, start in starts.items()}
     joined = BatchPairs(
         **{f.name: torch.cat([getattr(p, f.name) for p in pairs]) for f in fields(BatchPairs)}
@@ -113,6 +123,7 @@ def collate_pretraining(samples: Sequence[PretrainingSample]) -> PretrainingBatc
         voxels=collate([cloud for sample in samples for cloud in sample.clouds]),
         pairs=joined,
         cells=starts["cell"],
+        superpoints=starts["superpoint"],
         image_keys=tuple(key for sample in samples for key in sample.image_keys),
         image_pairs=tuple(torch.bincount(joined.image, minlength=starts["image"]).tolist()),
         images=torch.cat(images) if images else None,

@@ -21,6 +21,7 @@ from clip2scene_core.errors import CalibrationError, ConfigError, DataError
 from clip2scene_core.geometry import SE3
 from clip2scene_core.merging import MergedScan, merge
 from clip2scene_core.pairing import point_pixel_pairs
+from clip2scene_core.superpoints import superpoints
 from clip2scene_core.training.pretraining_batch import BatchPairs, PretrainingSample
 from clip2scene_core.training.samples import student_input
 from clip2scene_core.types import Frame, LidarScan
@@ -185,6 +186,9 @@ class PretrainingSamples(Dataset):
         view = np.repeat(np.arange(len(views)), np.array([len(view.point) for view in views], np.int64))
         size_m = self._student.voxel_m * self._pairing.cell_voxels
         taken, cell = drawn_cells(stitched.scan.xyz[point], size_m, self._pairing.max_pairs, rng)
+        superpoint = np.full(len(taken), -1)
+        if self._pairing.superpoints:
+            superpoint = superpoints(stitched.scan.xyz[point])[taken]
         point = point[taken]
         shown, image = np.unique(view[taken], return_inverse=True)
         pairs = BatchPairs(
@@ -194,6 +198,7 @@ class PretrainingSamples(Dataset):
             sweep=torch.from_numpy(np.searchsorted(stitched.starts, point, side="right") - 1),
             cell=torch.from_numpy(cell),
             frame=torch.zeros(len(taken), dtype=torch.int64),
+            superpoint=torch.from_numpy(superpoint),
         )
         return pairs, [views[i] for i in shown]
 

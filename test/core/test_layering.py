@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 VALUES = {
     "camera_info", "cameras", "colours", "config", "deskew", "distortion", "errors", "geometry", "ground",
     "images", "labels", "locking", "merging", "pairing", "palette", "parallel", "point_times",
-    "pointcloud2", "progress", "stamps", "superpixels", "trajectory", "types", "voxels", "writing",
+    "pointcloud2", "progress", "stamps", "superpixels", "superpoints", "trajectory", "types", "voxels",
+    "writing",
 }  # fmt: skip
 EDGES = {
     "__main__", "build", "checkpoint", "cli", "evaluation", "evidence", "inference", "terminal", "training",

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import normalize
 
 from clip2scene_core.config import ObjectiveConfig, PairingConfig, SelfTrainingConfig, StudentConfig
-from clip2scene_core.losses import agreed_labels, semantic_consistency
+from clip2scene_core.losses import agreed_labels, pooled, semantic_consistency
 from clip2scene_core.training.clock import TrainingClock
 from clip2scene_core.training.objective import Objective
 from clip2scene_core.training.pretraining_batch import collate_pretraining
@@ -131,3 +131,22 @@ def test_a_label_needs_the_agreement_of_its_cell():
     assert agreed(0.6) == [RED, PINK, -1, -1, -1, BLUE, -1]
     assert agreed(0.5) == [RED, PINK, -1, RED, GREEN, BLUE, -1]
     assert agreed(1.0) == [-1, -1, -1, -1, -1, BLUE, -1]
+
+
+def test_values_are_pooled_over_superpoints():
+    values = torch.tensor([[0.5, 0.25], [0.0, 1.0], [0.25, 0.25]])
+    expected = [[0.75, 0.5], [0.0, 1.0], [0.75, 0.5]]
+    assert pooled(values, torch.tensor([2, 0, 2]), 3).tolist() == expected
+
+
+def test_a_superpoint_has_one_label_that_of_most_of_its_pixels(batch, colours):
+    objective = Objective(config=ObjectiveConfig(), teacher=colours, cache=None, per_point=False, clock=CLOCK)
+    _, alone = objective.pixel_text(objective.ask_teacher(batch), batch)
+    threes = torch.arange(len(batch.pairs)) // 3
+    together = replace(
+        batch, pairs=replace(batch.pairs, superpoint=threes), superpoints=int(threes.max()) + 1
+    )
+    _, label = objective.pixel_text(objective.ask_teacher(together), together)
+    whole = len(label) // 3 * 3
+    expected = alone[:whole].view(-1, 3).median(dim=1).values.repeat_interleave(3)
+    assert torch.equal(label[:whole], expected) and not torch.equal(label, alone)

@@ -22,6 +22,7 @@ from clip2scene_core.data.kitti_raw import KittiRawSource
 from clip2scene_core.data.nuscenes import NuscenesSource
 from clip2scene_core.errors import CalibrationError, ConfigError, DataError
 from clip2scene_core.geometry import SE3
+from clip2scene_core.superpoints import superpoints
 from clip2scene_core.training.pretraining_batch import collate_pretraining, sample_teacher
 from clip2scene_core.training.pretraining_samples import (
     PretrainingSamples,
@@ -266,6 +267,22 @@ def test_a_cell_is_a_cube_of_the_place_in_the_frame_of_the_scan(samples):
     assert all(len(cells) == 1 for cells in cubes.values())
     assert len(set.union(*cubes.values())) == len(cubes) < len(plain.pairs)
     np.testing.assert_array_equal(plain.pairs.cell, turned.pairs.cell)
+
+
+def test_superpoints_are_those_of_all_points_with_pixels(samples):
+    pairing = replace(AS_IT_IS, sweeps=1, superpoints=True)
+    every, some = (
+        samples(made_frame(3), pairing=replace(pairing, max_pairs=most))[0, 0] for most in (100_000, 40)
+    )
+    expected = superpoints(points_of_pairs(every).astype(np.float32))
+    np.testing.assert_array_equal(every.pairs.superpoint, expected)
+    of_pixel = dict(zip(map(tuple, every.pairs.pixel.tolist()), expected.tolist(), strict=True))
+    assert [of_pixel[tuple(pixel)] for pixel in some.pairs.pixel.tolist()] == some.pairs.superpoint.tolist()
+    batch = collate_pretraining([some, every])
+    apart = [set(batch.pairs.superpoint[batch.pairs.frame == number].tolist()) for number in (0, 1)]
+    assert apart[0].isdisjoint(apart[1]) and max(apart[1]) == batch.superpoints - 1
+    without = collate_pretraining([samples(made_frame(3))[0, 0]] * 2)
+    assert without.superpoints == 0 and set(without.pairs.superpoint.tolist()) == {-1}
 
 
 @pytest.mark.parametrize("per_point", [False, True])
