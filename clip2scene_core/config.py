@@ -433,8 +433,7 @@ class EvidenceConfig:
         3.0, "claim: points of mIoU by which the whole method surpasses equation (1) alone"
     )
     order: tuple[str, ...] = setting(
-        ("full", "semantic_only", "teacher"),
-        "claim: rows from the best to the worst on the points that cameras see; none for no claim",
+        (), "claim: rows from the best to the worst on the points that cameras see; none for no claim"
     )
 
 

@@ -22,9 +22,9 @@ def evidence(
     config: RunFile = None,
     settings: RunSet = None,
     rows: Annotated[
-        str,
+        list[str] | None,
         typer.Option(metavar="NAME,NAME", help="only these rows; default: those of the settings, or all"),
-    ] = "",
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="processes, each on one core, about 1 GB each")] = 1,
     check: Annotated[bool, typer.Option("--check", help="exit with 1 unless all claims hold")] = False,
 ) -> None:
@@ -40,7 +40,7 @@ def evidence(
     table = gather(
         chosen,
         out,
-        rows=[name.strip() for name in rows.split(",") if name.strip()],
+        rows=[name.strip() for given in rows or () for name in given.split(",") if name.strip()],
         workers=workers,
         commit=_commit(),
         hardware=hardware(chosen.pretrain.training.device),

@@ -172,11 +172,11 @@ def test_the_command_goes_on_with_its_settings_and_checks_claims(gathered, micro
     assert done.exit_code == 0, done.output
     assert "semantic_only" in done.output and f"wrote {tmp_path}/table.md" in done.output
     assert load(EvidenceConfig, tmp_path / "config.yaml").semantic_gain == -100
-    none = ["--set", "teacher_factor=0", "--set", "order=[]"]
+    none = ["--set", "teacher_factor=0"]
     held = invoke("--check", *none)
     assert "holds: on all points" in held.output
     failed = invoke("--check", "--set", "semantic_gain=101", *none)
     assert failed.exit_code == 1 and "FAILS: on all points" in failed.output
-    unknown = invoke("--rows", "full,semantic")
+    unknown = invoke("--rows", "full", "--rows", "teacher,semantic")
     assert unknown.exit_code == 1
     assert "evidence has no row 'semantic'; did you mean 'semantic_only'?" in unknown.output + unknown.stderr
