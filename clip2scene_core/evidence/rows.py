@@ -209,35 +209,24 @@ _LEARNING = (
         change=("objective.self_training.unpaired=true",),
     ),
 )
+
+
+def _asked(name: str, what: str, *inference: str, answers: Answerer = "semantic head") -> Row:
+    """The students of the whole method, asked otherwise."""
+    return Row(
+        name=name, group="inference", what=what, inference=inference, student_of=WHOLE, answers=answers
+    )
+
+
 _ASKING = (
-    Row(
-        name="scan_statistics",
-        group="inference",
-        what="half of the statistics are of the scan at hand, which another sensor or place needs",
-        inference=("scan_statistics=0.5",),
-        student_of=WHOLE,
+    _asked(
+        "scan_statistics",
+        "half of the statistics are of the scan at hand, which another sensor or place needs",
+        "scan_statistics=0.5",
     ),
-    Row(
-        name="voting",
-        group="inference",
-        what="2 earlier sweeps vote",
-        inference=("sweeps=2",),
-        student_of=WHOLE,
-    ),
-    Row(
-        name="one_view",
-        group="inference",
-        what="the scan as it is, no turned views",
-        inference=("views=1",),
-        student_of=WHOLE,
-    ),
-    Row(
-        name="ensemble",
-        group="inference",
-        what="2D-3D ensemble: the surer of student and teacher",
-        student_of=WHOLE,
-        answers="ensemble",
-    ),
+    _asked("voting", "2 earlier sweeps vote", "sweeps=2"),
+    _asked("one_view", "the scan as it is, no turned views", "views=1"),
+    _asked("ensemble", "2D-3D ensemble: the surer of student and teacher", answers="ensemble"),
 )
 
 

@@ -112,8 +112,13 @@ def collate_pretraining(samples: Sequence[PretrainingSample]) -> PretrainingBatc
     for sample in samples:
         moved = {name: getattr(sample.pairs, name) + start for name, start in starts.items()}
         pairs.append(BatchPairs(pixel=sample.pairs.pixel, sweep=sample.pairs.sweep, **moved))
-        sizes = {"row": sample.rows, "image": len(sample.image_keys), "cell": sample.cells, "frame": 1}
-        sizes["superpoint"] = sample.superpoints
+        sizes = {
+            "row": sample.rows,
+            "image": len(sample.image_keys),
+            "cell": sample.cells,
+            "frame": 1,
+            "superpoint": sample.superpoints,
+        }
         starts = {name: start + sizes[name] for name, start in starts.items()}
     joined = BatchPairs(
         **{f.name: torch.cat([getattr(p, f.name) for p in pairs]) for f in fields(BatchPairs)}

@@ -185,10 +185,9 @@ class PretrainingSamples(Dataset):
         pixel = np.concatenate([np.empty((0, 2), np.float32), *(view.pixel for view in views)])
         view = np.repeat(np.arange(len(views)), np.array([len(view.point) for view in views], np.int64))
         size_m = self._student.voxel_m * self._pairing.cell_voxels
-        taken, cell = drawn_cells(stitched.scan.xyz[point], size_m, self._pairing.max_pairs, rng)
-        superpoint = np.full(len(taken), -1)
-        if self._pairing.superpoints:
-            superpoint = superpoints(stitched.scan.xyz[point])[taken]
+        xyz = stitched.scan.xyz[point]
+        taken, cell = drawn_cells(xyz, size_m, self._pairing.max_pairs, rng)
+        superpoint = superpoints(xyz)[taken] if self._pairing.superpoints else np.full(len(taken), -1)
         point = point[taken]
         shown, image = np.unique(view[taken], return_inverse=True)
         pairs = BatchPairs(
