@@ -86,15 +86,17 @@ class Relief:
     """Short waves of unkept grass."""
     crown: float
     """Fall of the carriageway from its middle to the kerb, rise over run."""
+    sidewalk_rise: float
+    """Of the first four metres behind the kerb away from it, rise over run."""
 
     def height(self, xy: np.ndarray, around: Surroundings) -> np.ndarray:
         """(Q,) metres, kerb not included."""
         outside = around.outside_m
         off = _smoothstep((outside - np.maximum(around.sidewalk_m, 0.5)) / 6.0)
         crown = self.crown * np.clip(-outside, 0.0, 5.0)
-        fall = 0.02 * np.clip(outside, 0.0, 4.0)
+        rise = self.sidewalk_rise * np.clip(outside, 0.0, 4.0)
         grown = off * self.knolls(xy) + _smoothstep((outside - around.sidewalk_m) / 1.5) * self.tussocks(xy)
-        return self.hills(xy) + crown + fall + grown
+        return self.hills(xy) + crown + rise + grown
 
 
 def build_ground(

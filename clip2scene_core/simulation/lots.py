@@ -327,6 +327,9 @@ class _Lot:
             self._stand_in_yard(vegetation.tree(rng), "upright", 1.0)
         for _ in range(rng.poisson(self.style.garden * self.width_m / 3)):
             self._stand_in_yard(vegetation.bush(rng), "upright", 0.7)
+        for _ in range(rng.poisson(self.style.garden * self.width_m / 6)):
+            size = rng.uniform((1.0, 0.7), (5.0, 2.2))
+            self._stand_in_yard(vegetation.ground_cover(rng, *size), "draped")
         for _ in range(rng.poisson(self.style.garden * self.width_m / 8)):
             self._stand_in_yard(vegetation.grass_tufts(rng, int(rng.integers(4, 14))), "draped", 0.1)
         for _ in range(rng.poisson(0.25)):

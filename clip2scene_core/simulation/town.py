@@ -122,6 +122,7 @@ def _ground(plan: Plan, style: Style, rng: np.random.Generator) -> Mesh:
         knolls=Waves.random(rng, (12.0, 60.0), style.knolls * rng.uniform(0.3, 1.5)),
         tussocks=Waves.random(rng, (1.5, 6.0), rng.uniform(0.0, 0.06)),
         crown=rng.uniform(0.0, 0.04),
+        sidewalk_rise=rng.uniform(0.0, 0.07),
     )
     beyond = SURFACES[str(rng.choice(style.yard))]
     return build_ground(

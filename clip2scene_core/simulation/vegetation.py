@@ -226,9 +226,13 @@ def _disc(rng: np.random.Generator, count: int, radius: float) -> np.ndarray:
 
 
 def hedge(rng: np.random.Generator, length_m: float) -> Mesh:
-    """A clipped or overgrown hedge along x from 0 to `length_m`, 0.5-3.2 m high; class vegetation."""
+    """A clipped or overgrown hedge along x from 0 to `length_m`, 0.5-3.2 m high; class vegetation.
+
+    Beams end on the leaves of a dense one; of an open one, as of privet, a third gets a metre or two inside.
+    """
     rough = pick(rng, (rng.uniform(0.01, 0.06), rng.uniform(0.06, 0.2)))
-    return _leafy_block(rng, length_m, rng.uniform(0.6, 2.4), rng.uniform(0.3, 1.3), rough)
+    thickness = rng.uniform(0.3, 1.6)
+    return _leafy_block(rng, length_m, rng.uniform(0.6, 2.4), thickness, rough, open_=rng.random() < 0.6)
 
 
 def ivy(rng: np.random.Generator, length_m: float) -> Mesh:
@@ -238,37 +242,70 @@ def ivy(rng: np.random.Generator, length_m: float) -> Mesh:
     )
 
 
-def planted_bed(rng: np.random.Generator, length_m: float) -> Mesh:
-    """A kerbed bed along x from 0 to `length_m`, 1-2.4 m wide, as between parking bays, and its plants.
+def ground_cover(rng: np.random.Generator, length_m: float, width_m: float) -> Mesh:
+    """Low shrubs along x from 0 to `length_m`, about y = 0, 0.15-0.8 m high; class vegetation.
 
-    The kerb is class sidewalk, the soil terrain, the hedge, bushes or tree vegetation and trunk.
+    They rise from their edge, over which they hang, to a bumpy top; beams end on leaves or a little below.
     """
-    half = rng.uniform(0.5, 1.2)
+    look = _leaf_look(rng)
+    count = int(np.clip(200 * length_m * width_m, 200, 2200))
+    spot = rng.uniform([0.0, -width_m / 2], [length_m, width_m / 2], (count, 2))
+    bumps = np.clip(1 + 0.15 * (_waves(rng, spot[:, 0]) + _waves(rng, spot[:, 1])), 0.6, 1.4)
+    edge_m = np.minimum(np.minimum(spot[:, 0], length_m - spot[:, 0]), width_m / 2 - np.abs(spot[:, 1]))
+    rise = np.sqrt(np.clip((edge_m + 0.05) / rng.uniform(0.25, 0.9), 0.0, 1.0))
+    top = rng.uniform(0.15, 0.6) * bumps * rise
+    z = top - rng.exponential(0.12, count) * top + rng.normal(0.0, rng.uniform(0.01, 0.06), count)
+    leaf = np.clip(np.sqrt(length_m * width_m / count) * 1.6, 0.08, 0.22) * rng.uniform(0.6, 1.4, count)
+    return leaves(rng, np.column_stack([spot, np.maximum(z, 0.02)]), leaf, look)
+
+
+def planted_bed(rng: np.random.Generator, length_m: float) -> Mesh:
+    """A bed along x from 0 to `length_m`, 1-3 m wide, as between parking bays, and its plants.
+
+    The kerb is class sidewalk, the soil terrain, the hedge, shrubs or tree vegetation and trunk.
+    """
+    half = rng.uniform(0.5, 1.5)
     kerb = surface("sidewalk", Material.CONCRETE, tinted(rng, (165, 163, 158), 10))
     soil = surface("terrain", Material.SOIL, tinted(rng, (118, 98, 74), 10))
-    rim = rng.uniform(0.06, 0.16)
+    rim = rng.uniform(0.03, 0.16)
     parts = [
         boxes([0, -half, -0.1], [length_m, half, rim], kerb),
         boxes([0.1, 0.1 - half, 0.0], [length_m - 0.1, half - 0.1, rim + 0.02], soil),
     ]
-    kind = pick(rng, ("hedge", "bushes", "tree"), (5, 3, 2))
+    kind = pick(rng, ("hedge", "bushes", "tree", "cover"), (4, 2, 2, 6))
     if kind == "hedge":
         block = _leafy_block(
-            rng, length_m - 0.3, rng.uniform(0.4, 1.5), 2 * half - 0.3, rng.uniform(0.02, 0.15)
+            rng,
+            length_m - 0.3,
+            rng.uniform(0.4, 1.5),
+            2 * half - 0.3,
+            rng.uniform(0.02, 0.15),
+            open_=rng.random() < 0.6,
         )
         parts.append(placed(block, (0.15, 0, rim)))
     elif kind == "bushes":
         along = np.arange(0.5, length_m - 0.3, rng.uniform(1.0, 1.6))
         parts += [placed(bush(rng), (x, rng.normal(0, 0.1), rim)) for x in along.tolist()]
-    else:
-        parts.append(placed(tree(rng), (length_m / 2, 0, rim)))
+    elif kind == "cover":
+        parts.append(placed(ground_cover(rng, length_m, 2 * half), (0, 0, rim)))
+    if kind == "tree" or (kind == "cover" and rng.random() < 0.4):
+        parts.append(placed(tree(rng), (rng.uniform(0.3, 0.7) * length_m, 0, rim)))
     return Mesh.merge(parts)
 
 
 def _leafy_block(
-    rng: np.random.Generator, length_m: float, height: float, thickness: float, rough: float
+    rng: np.random.Generator,
+    length_m: float,
+    height: float,
+    thickness: float,
+    rough: float,
+    *,
+    open_: bool = False,
 ) -> Mesh:
-    """Leaves on a dense inside along x; `rough`: how far they stick out, metres."""
+    """Leaves along x; `rough`: how far they stick out, metres.
+
+    They hide a dense inside, or fill the block where it is `open_`.
+    """
     look = _leaf_look(rng)
     x = np.linspace(0.05, length_m - 0.05, max(int(length_m / 0.4), 1) + 1)
     crest = height * (1 + np.clip(_waves(rng, x) * 1.2 * rough, -0.3, 0.3))
@@ -278,14 +315,19 @@ def _leafy_block(
     along, side = rng.uniform(0, length_m, count), rng.random(count) * (2 * height + thickness)
     crest_here, half_here = np.interp(along, x, crest), np.interp(along, x, half)
     out = rng.normal(0.02, 0.03 + rough / 2, count)
+    if open_:
+        deep = rng.random(count) < 0.35
+        out = np.where(deep, -rng.uniform(0, 1, count) * np.minimum(half_here, crest_here), out)
     wall, sign = side < 2 * height, np.where(side < height, 1, -1)
     share = np.where(wall, np.mod(side / height, 1), np.mod(side, thickness) / thickness)
     y = np.where(wall, sign * (half_here * (1 - 0.15 * share**4) + out), (2 * share - 1) * 0.9 * half_here)
     z = np.where(wall, share * crest_here, crest_here + out)
-    leaf = np.clip(np.sqrt(area / count) * 1.3, 0.1, 0.34)
+    leaf = np.clip(np.sqrt(area / count) * (rng.uniform(1.0, 1.3) if open_ else 1.3), 0.1, 0.34)
     foliage = leaves(
         rng, np.stack([along, y, np.maximum(z, 0.06)], -1), leaf * rng.uniform(0.6, 1.4, count), look
     )
+    if open_:
+        return foliage
     return Mesh.merge([_hedge_core(rng, x, 0.95 * crest - 0.1, 0.9 * half - 0.06, look), foliage])
 
 

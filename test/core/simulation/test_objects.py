@@ -96,6 +96,15 @@ EXPECTED = [
         closed=False,
     ),
     Expected(
+        build=vegetation.ground_cover,
+        classes="vegetation",
+        arguments=(4, 2),
+        low=(3.8, 1.8, 0.1),
+        high=(4.4, 2.4, 1.2),
+        below=0.1,
+        closed=False,
+    ),
+    Expected(
         build=vegetation.planted_bed,
         classes="sidewalk,terrain,vegetation,trunk",
         arguments=(2.2,),
