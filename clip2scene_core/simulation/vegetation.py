@@ -226,20 +226,18 @@ def _disc(rng: np.random.Generator, count: int, radius: float) -> np.ndarray:
 
 
 def hedge(rng: np.random.Generator, length_m: float) -> Mesh:
-    """A clipped or overgrown hedge along x from 0 to `length_m`, 0.5-3.2 m high; class vegetation.
+    """A hedge along x from 0 to `length_m`, 0.5-3.2 m high; class vegetation.
 
-    Beams end on the leaves of a dense one; of an open one, as of privet, a third gets a metre or two inside.
+    One is clipped as smooth as a wall, one overgrown, one porous, so that beams end inside, too.
     """
-    rough = pick(rng, (rng.uniform(0.01, 0.06), rng.uniform(0.06, 0.2)))
-    thickness = rng.uniform(0.3, 1.6)
-    return _leafy_block(rng, length_m, rng.uniform(0.6, 2.4), thickness, rough, open_=rng.random() < 0.6)
+    habit = pick(rng, ("clipped", "overgrown", "porous"), (5, 3, 2))
+    return _leafy_block(rng, length_m, rng.uniform(0.6, 2.4), rng.uniform(0.3, 1.6), habit)
 
 
 def ivy(rng: np.random.Generator, length_m: float) -> Mesh:
     """A wall or fence along x from 0 to `length_m` that climbers hide, 0.9-2.9 m high; class vegetation."""
-    return _leafy_block(
-        rng, length_m, rng.uniform(1.0, 2.3), rng.uniform(0.15, 0.35), rng.uniform(0.01, 0.08)
-    )
+    habit = pick(rng, ("clipped", "overgrown"))
+    return _leafy_block(rng, length_m, rng.uniform(1.0, 2.3), rng.uniform(0.15, 0.35), habit)
 
 
 def ground_cover(rng: np.random.Generator, length_m: float, width_m: float) -> Mesh:
@@ -274,14 +272,8 @@ def planted_bed(rng: np.random.Generator, length_m: float) -> Mesh:
     ]
     kind = pick(rng, ("hedge", "bushes", "tree", "cover"), (4, 2, 2, 6))
     if kind == "hedge":
-        block = _leafy_block(
-            rng,
-            length_m - 0.3,
-            rng.uniform(0.4, 1.5),
-            2 * half - 0.3,
-            rng.uniform(0.02, 0.15),
-            open_=rng.random() < 0.6,
-        )
+        habit = pick(rng, ("clipped", "overgrown", "porous"))
+        block = _leafy_block(rng, length_m - 0.3, rng.uniform(0.4, 1.5), 2 * half - 0.3, habit)
         parts.append(placed(block, (0.15, 0, rim)))
     elif kind == "bushes":
         along = np.arange(0.5, length_m - 0.3, rng.uniform(1.0, 1.6))
@@ -294,41 +286,36 @@ def planted_bed(rng: np.random.Generator, length_m: float) -> Mesh:
 
 
 def _leafy_block(
-    rng: np.random.Generator,
-    length_m: float,
-    height: float,
-    thickness: float,
-    rough: float,
-    *,
-    open_: bool = False,
+    rng: np.random.Generator, length_m: float, height: float, thickness: float, habit: str
 ) -> Mesh:
-    """Leaves along x; `rough`: how far they stick out, metres.
-
-    They hide a dense inside, or fill the block where it is `open_`.
-    """
+    """Leaves along x, on a dense inside, or throughout where the `habit` is `porous`."""
+    rough = {"clipped": (0.0, 0.03), "overgrown": (0.04, 0.2), "porous": (0.0, 0.1)}[habit]
+    out_m = rng.uniform(*rough)
     look = _leaf_look(rng)
-    x = np.linspace(0.05, length_m - 0.05, max(int(length_m / 0.4), 1) + 1)
-    crest = height * (1 + np.clip(_waves(rng, x) * 1.2 * rough, -0.3, 0.3))
-    half = thickness / 2 * (1 + np.clip(_waves(rng, x) * 1.5 * rough, -0.3, 0.3))
+    x = np.linspace(0.05, length_m - 0.05, max(int(length_m / 0.25), 1) + 1)
+    crest = height * (1 + np.clip(_waves(rng, x) * 1.2 * out_m, -0.3, 0.3))
+    half = thickness / 2 * (1 + np.clip(_waves(rng, x) * 1.5 * out_m, -0.3, 0.3))
     area = length_m * (2 * height + thickness)
-    count = int(np.clip(90 * area, 150, 2200))
+    count = int(np.clip((90 if habit == "overgrown" else 220) * area, 150, 2200))
     along, side = rng.uniform(0, length_m, count), rng.random(count) * (2 * height + thickness)
     crest_here, half_here = np.interp(along, x, crest), np.interp(along, x, half)
-    out = rng.normal(0.02, 0.03 + rough / 2, count)
-    if open_:
-        deep = rng.random(count) < 0.35
+    out = rng.normal(0.0, 0.015 + out_m / 2, count)
+    if habit == "porous":
+        deep = rng.random(count) < 0.3
         out = np.where(deep, -rng.uniform(0, 1, count) * np.minimum(half_here, crest_here), out)
     wall, sign = side < 2 * height, np.where(side < height, 1, -1)
     share = np.where(wall, np.mod(side / height, 1), np.mod(side, thickness) / thickness)
     y = np.where(wall, sign * (half_here * (1 - 0.15 * share**4) + out), (2 * share - 1) * 0.9 * half_here)
     z = np.where(wall, share * crest_here, crest_here + out)
-    leaf = np.clip(np.sqrt(area / count) * (rng.uniform(1.0, 1.3) if open_ else 1.3), 0.1, 0.34)
+    cover = {"clipped": 0.9, "overgrown": 1.3, "porous": 1.8}[habit]
+    leaf = np.clip(np.sqrt(area / count) * cover, 0.05, 0.34)
     foliage = leaves(
         rng, np.stack([along, y, np.maximum(z, 0.06)], -1), leaf * rng.uniform(0.6, 1.4, count), look
     )
-    if open_:
+    if habit == "porous":
         return foliage
-    return Mesh.merge([_hedge_core(rng, x, 0.95 * crest - 0.1, 0.9 * half - 0.06, look), foliage])
+    inside = 0.02 + out_m / 2
+    return Mesh.merge([_hedge_core(rng, x, crest - inside, half - inside, look), foliage])
 
 
 def _waves(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
@@ -342,10 +329,10 @@ def _hedge_core(
 ) -> Mesh:
     """The dense inside of a hedge: a rough skin with a ring at each x."""
     half, crest = np.maximum(half, 0.08)[:, None], crest[:, None]
-    y = half * np.array([1.0, 1.05, 0.9, 0.0, -0.9, -1.05, -1.0]) + rng.normal(0, 0.04, (len(x), 7))
-    z = crest * np.array([0.0, 0.5, 0.95, 1.0, 0.95, 0.5, 0.0])
-    sections = np.stack([np.broadcast_to(x[:, None], y.shape), y, z], -1)
-    return shaded(rng, loft(sections, look), 12)
+    y = half * np.array([1, 1, 1, 1, 0.97, 0.85, 0.0, -0.85, -0.97, -1, -1, -1, -1])
+    z = crest * np.array([0.0, 0.25, 0.5, 0.75, 0.9, 1, 1, 1, 0.9, 0.75, 0.5, 0.25, 0.0])
+    y = y + rng.normal(0, rng.uniform(0.01, 0.04), y.shape)
+    return shaded(rng, loft(np.stack([np.broadcast_to(x[:, None], y.shape), y, z], -1), look), 12)
 
 
 def grass_tufts(rng: np.random.Generator, n: int) -> Mesh:
