@@ -226,7 +226,7 @@ def _disc(rng: np.random.Generator, count: int, radius: float) -> np.ndarray:
 
 
 def hedge(rng: np.random.Generator, length_m: float) -> Mesh:
-    """A hedge along x from 0 to `length_m`, 0.5-3.2 m high; class vegetation.
+    """A hedge along x from 0 to `length_m`, 0.5-3.4 m high; class vegetation.
 
     One is clipped as smooth as a wall, one overgrown, one porous, so that beams end inside, too.
     """
@@ -235,9 +235,8 @@ def hedge(rng: np.random.Generator, length_m: float) -> Mesh:
 
 
 def ivy(rng: np.random.Generator, length_m: float) -> Mesh:
-    """A wall or fence along x from 0 to `length_m` that climbers hide, 0.9-2.9 m high; class vegetation."""
-    habit = pick(rng, ("clipped", "overgrown"))
-    return _leafy_block(rng, length_m, rng.uniform(1.0, 2.3), rng.uniform(0.15, 0.35), habit)
+    """A wall or fence along x from 0 to `length_m` that climbers hide, 1.0-2.5 m high; class vegetation."""
+    return _leafy_block(rng, length_m, rng.uniform(1.0, 2.3), rng.uniform(0.15, 0.35), "clipped")
 
 
 def ground_cover(rng: np.random.Generator, length_m: float, width_m: float) -> Mesh:
