@@ -84,6 +84,8 @@ class Relief:
     """Off the sidewalks only: lawns, embankments, ditches."""
     tussocks: Waves
     """Short waves of unkept grass."""
+    settling: Waves
+    """Of all that is paved beside the carriageway: sunk slabs, lifted by roots."""
     crown: float
     """Fall of the carriageway from its middle to the kerb, rise over run."""
     sidewalk_rise: float
@@ -96,7 +98,8 @@ class Relief:
         crown = self.crown * np.clip(-outside, 0.0, 5.0)
         rise = self.sidewalk_rise * np.clip(outside, 0.0, 4.0)
         grown = off * self.knolls(xy) + _smoothstep((outside - around.sidewalk_m) / 1.5) * self.tussocks(xy)
-        return self.hills(xy) + crown + rise + grown
+        settled = _smoothstep((outside - 0.2) / 0.5) * self.settling(xy)
+        return self.hills(xy) + crown + rise + grown + settled
 
 
 def build_ground(

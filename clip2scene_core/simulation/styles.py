@@ -40,7 +40,7 @@ class Style:
     """Share of the lots that have a building."""
     yard: tuple[str, ...] = ("grass",)
     """Surface behind the sidewalk: `grass`, `paved`, `asphalt`, `soil`."""
-    border: tuple[str, ...] = ("none", "hedge", "hedge", "hedge", "fence", "wall", "ivy")
+    border: tuple[str, ...] = ("none", *5 * ("hedge",), "fence", "wall", "ivy")
     garden: float = 0.5
     """Density of garden trees and bushes."""
     driveway: float = 0.5
@@ -94,7 +94,7 @@ STYLES: dict[str, Style] = {
             depth_m=(12.0, 20.0),
             height_m=(10.0, 30.0),
             yard=("paved", "grass"),
-            border=("none", "none", "fence", "wall", "hedge", "hedge"),
+            border=("none", "none", "fence", "wall", *3 * ("hedge",)),
             garden=0.3,
             driveway=0.1,
             street_trees=0.8,
@@ -187,7 +187,7 @@ STYLES: dict[str, Style] = {
             height_m=(6.0, 50.0),
             built=0.75,
             yard=("grass", "paved", "asphalt"),
-            border=("none", "fence", "hedge", "hedge"),
+            border=("none", "fence", *3 * ("hedge",)),
             garden=0.5,
             driveway=0.3,
             street_trees=0.7,
@@ -209,7 +209,7 @@ STYLES: dict[str, Style] = {
             front_m=(6.0, 14.0),
             height_m=(3.0, 8.0),
             yard=("paved", "grass", "soil"),
-            border=("wall", "none", "fence", "hedge", "hedge", "ivy"),
+            border=("wall", "none", "fence", *4 * ("hedge",), "ivy"),
             roundabout=0.2,
             garden=0.7,
         ),

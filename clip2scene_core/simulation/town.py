@@ -121,6 +121,7 @@ def _ground(plan: Plan, style: Style, rng: np.random.Generator) -> Mesh:
         hills=Waves.random(rng, (80.0, 400.0), style.slope * rng.uniform(0.2, 1.5)),
         knolls=Waves.random(rng, (12.0, 60.0), style.knolls * rng.uniform(0.3, 1.5)),
         tussocks=Waves.random(rng, (1.5, 6.0), rng.uniform(0.0, 0.06)),
+        settling=Waves.random(rng, (1.5, 8.0), rng.uniform(0.0, 0.05)),
         crown=rng.uniform(0.0, 0.04),
         sidewalk_rise=rng.uniform(0.0, 0.07),
     )

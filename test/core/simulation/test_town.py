@@ -29,7 +29,7 @@ def straight(start: tuple, heading: float, length: int, side: RoadSide = SIDE) -
 
 def flat_relief(crown: float = 0.0) -> Relief:
     none = Waves(wave_numbers=np.zeros((1, 2)), phases=np.zeros(1), amplitudes_m=np.zeros(1))
-    return Relief(hills=none, knolls=none, tussocks=none, crown=crown, sidewalk_rise=0.02)
+    return Relief(hills=none, knolls=none, tussocks=none, settling=none, crown=crown, sidewalk_rise=0.02)
 
 
 def ground_of(network: RoadNetwork, yards: list[Yard] | None = None, extent_m: float = 40.0) -> Mesh:
