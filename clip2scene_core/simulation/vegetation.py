@@ -228,10 +228,11 @@ def _disc(rng: np.random.Generator, count: int, radius: float) -> np.ndarray:
 def hedge(rng: np.random.Generator, length_m: float) -> Mesh:
     """A hedge along x from 0 to `length_m`, 0.5-3.4 m high; class vegetation.
 
-    One is clipped as smooth as a wall, one overgrown, one porous, so that beams end inside, too.
+    Most are as high as a person's chest. One is clipped as smooth as a wall, one overgrown, one porous, so
+    that beams end inside, too.
     """
     habit = pick(rng, ("clipped", "overgrown", "porous"), (5, 3, 2))
-    return _leafy_block(rng, length_m, rng.uniform(0.6, 2.4), rng.uniform(0.3, 1.6), habit)
+    return _leafy_block(rng, length_m, rng.triangular(0.6, 1.1, 2.4), rng.uniform(0.3, 1.6), habit)
 
 
 def ivy(rng: np.random.Generator, length_m: float) -> Mesh:
