@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from clip2scene_core.simulation.meshes import Material, Mesh
@@ -225,19 +227,37 @@ def _disc(rng: np.random.Generator, count: int, radius: float) -> np.ndarray:
     return np.stack([reach * np.cos(yaw), reach * np.sin(yaw), np.zeros(count)], -1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Habit:
+    """How a hedge grows."""
+
+    rough_m: tuple[float, float]
+    """Least and most that its leaves stick out."""
+    leaves_per_m2: int
+    leaf: float
+    """Size of a leaf over the distance between leaves."""
+    porous: bool = False
+    """Whether leaves fill it, rather than hide a dense inside."""
+
+
+_CLIPPED = _Habit(rough_m=(0.0, 0.03), leaves_per_m2=220, leaf=0.9)
+_OVERGROWN = _Habit(rough_m=(0.04, 0.2), leaves_per_m2=90, leaf=1.3)
+_POROUS = _Habit(rough_m=(0.0, 0.1), leaves_per_m2=220, leaf=1.8, porous=True)
+
+
 def hedge(rng: np.random.Generator, length_m: float) -> Mesh:
-    """A hedge along x from 0 to `length_m`, 0.5-3.4 m high; class vegetation.
+    """A hedge along x from 0 to `length_m`, 0.5-3.2 m high; class vegetation.
 
     Most are as high as a person's chest. One is clipped as smooth as a wall, one overgrown, one porous, so
     that beams end inside, too.
     """
-    habit = pick(rng, ("clipped", "overgrown", "porous"), (5, 3, 2))
+    habit = pick(rng, (_CLIPPED, _OVERGROWN, _POROUS), (5, 3, 2))
     return _leafy_block(rng, length_m, rng.triangular(0.6, 1.1, 2.4), rng.uniform(0.3, 1.6), habit)
 
 
 def ivy(rng: np.random.Generator, length_m: float) -> Mesh:
     """A wall or fence along x from 0 to `length_m` that climbers hide, 1.0-2.5 m high; class vegetation."""
-    return _leafy_block(rng, length_m, rng.uniform(1.0, 2.3), rng.uniform(0.15, 0.35), "clipped")
+    return _leafy_block(rng, length_m, rng.uniform(1.0, 2.3), rng.uniform(0.15, 0.35), _CLIPPED)
 
 
 def ground_cover(rng: np.random.Generator, length_m: float, width_m: float) -> Mesh:
@@ -272,7 +292,7 @@ def planted_bed(rng: np.random.Generator, length_m: float) -> Mesh:
     ]
     kind = pick(rng, ("hedge", "bushes", "tree", "cover"), (4, 2, 2, 6))
     if kind == "hedge":
-        habit = pick(rng, ("clipped", "overgrown", "porous"))
+        habit = pick(rng, (_CLIPPED, _OVERGROWN, _POROUS))
         block = _leafy_block(rng, length_m - 0.3, rng.uniform(0.4, 1.5), 2 * half - 0.3, habit)
         parts.append(placed(block, (0.15, 0, rim)))
     elif kind == "bushes":
@@ -286,33 +306,31 @@ def planted_bed(rng: np.random.Generator, length_m: float) -> Mesh:
 
 
 def _leafy_block(
-    rng: np.random.Generator, length_m: float, height: float, thickness: float, habit: str
+    rng: np.random.Generator, length_m: float, height: float, thickness: float, habit: _Habit
 ) -> Mesh:
-    """Leaves along x, on a dense inside, or throughout where the `habit` is `porous`."""
-    rough = {"clipped": (0.0, 0.03), "overgrown": (0.04, 0.2), "porous": (0.0, 0.1)}[habit]
-    out_m = rng.uniform(*rough)
+    """Leaves along x, on a dense inside, or throughout where the `habit` is porous."""
+    out_m = rng.uniform(*habit.rough_m)
     look = _leaf_look(rng)
     x = np.linspace(0.05, length_m - 0.05, max(int(length_m / 0.25), 1) + 1)
     crest = height * (1 + np.clip(_waves(rng, x) * 1.2 * out_m, -0.3, 0.3))
     half = thickness / 2 * (1 + np.clip(_waves(rng, x) * 1.5 * out_m, -0.3, 0.3))
     area = length_m * (2 * height + thickness)
-    count = int(np.clip((90 if habit == "overgrown" else 220) * area, 150, 2200))
+    count = int(np.clip(habit.leaves_per_m2 * area, 150, 2200))
     along, side = rng.uniform(0, length_m, count), rng.random(count) * (2 * height + thickness)
     crest_here, half_here = np.interp(along, x, crest), np.interp(along, x, half)
     out = rng.normal(0.0, 0.015 + out_m / 2, count)
-    if habit == "porous":
+    if habit.porous:
         deep = rng.random(count) < 0.3
         out = np.where(deep, -rng.uniform(0, 1, count) * np.minimum(half_here, crest_here), out)
     wall, sign = side < 2 * height, np.where(side < height, 1, -1)
     share = np.where(wall, np.mod(side / height, 1), np.mod(side, thickness) / thickness)
     y = np.where(wall, sign * (half_here * (1 - 0.15 * share**4) + out), (2 * share - 1) * 0.9 * half_here)
     z = np.where(wall, share * crest_here, crest_here + out)
-    cover = {"clipped": 0.9, "overgrown": 1.3, "porous": 1.8}[habit]
-    leaf = np.clip(np.sqrt(area / count) * cover, 0.05, 0.34)
+    leaf = np.clip(np.sqrt(area / count) * habit.leaf, 0.05, 0.34)
     foliage = leaves(
         rng, np.stack([along, y, np.maximum(z, 0.06)], -1), leaf * rng.uniform(0.6, 1.4, count), look
     )
-    if habit == "porous":
+    if habit.porous:
         return foliage
     inside = 0.02 + out_m / 2
     return Mesh.merge([_hedge_core(rng, x, crest - inside, half - inside, look), foliage])

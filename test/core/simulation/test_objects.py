@@ -82,7 +82,7 @@ EXPECTED = [
         classes="vegetation",
         arguments=(7,),
         low=(6.8, 0.4, 0.5),
-        high=(7.4, 3.0, 3.4),
+        high=(7.4, 2.6, 3.2),
         below=0.2,
         closed=False,
     ),
