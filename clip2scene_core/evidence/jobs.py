@@ -17,7 +17,7 @@ from clip2scene_core.clip.views import cache_views
 from clip2scene_core.config import DrivesConfig, EvidenceConfig, TeacherConfig
 from clip2scene_core.data.source import FrameSource
 from clip2scene_core.evidence.drives import HELD_OUT, TRAINING, open_drives, recording_name
-from clip2scene_core.evidence.judging import Labeller, Score, judge
+from clip2scene_core.evidence.judging import Labeller, Score, judge, points_of_classes
 from clip2scene_core.evidence.results import Result, read_result, read_results, run_folder, write_result
 from clip2scene_core.evidence.rows import ROWS, WHOLE, Row
 from clip2scene_core.evidence.settings import pretraining, settings_of, with_changes
@@ -79,6 +79,11 @@ def missing_jobs(config: EvidenceConfig, out: Path, rows: Iterable[Row]) -> list
             if seed in row.seeds(config.seeds) and read_result(out, config, row, seed) is None:
                 jobs.setdefault((row.student_of or row.name, seed), []).append(row.name)
     return [Job(of=of, seed=seed, rows=tuple(names)) for (of, seed), names in jobs.items()]
+
+
+def held_out_points(config: EvidenceConfig, out: Path) -> Mapping[str, int]:
+    """How many points of each class the held-out drives have."""
+    return points_of_classes(_opened(config.drives, out, HELD_OUT, 0), label_set(config.pretrain))
 
 
 def do(campaign: Campaign, job: Job, done: Done) -> None:

@@ -67,11 +67,9 @@ def judge(
     `source` has ground truth. `done` is called after each frame.
     """
     everywhere, seen = Confusion.empty(label_set), Confusion.empty(label_set)
-    assert source.label_set is not None
     for index in range(len(source)):
         frame = source[index]
-        assert frame.labels is not None
-        truth = label_set.from_set(source.label_set, frame.labels.class_id)
+        truth = _truth(source, frame, label_set)
         answer = label_set.from_set(labeller.label_set, labeller.segment(frame).class_id)
         everywhere += Confusion.of(label_set, truth, answer)
         rows = seen_by_cameras(frame)
@@ -80,12 +78,27 @@ def judge(
     return everywhere, seen
 
 
+def points_of_classes(source: FrameSource, label_set: LabelSet) -> Mapping[str, int]:
+    """How many points of all frames truly are of each class of `label_set`, as in `Score.points`."""
+    total = Confusion.empty(label_set)
+    for index in range(len(source)):
+        truth = _truth(source, source[index], label_set)
+        total += Confusion.of(label_set, truth, truth)
+    return Score.of(total, least_points=0).points
+
+
 def seen_by_cameras(frame: Frame) -> np.ndarray:
     """(N,) bool: whether a camera of the frame sees the point, behind no nearer ones, as for label_points."""
     seen = np.zeros(len(frame.scan.xyz), bool)
     for camera in frame.images:
         seen[point_pixel_pairs(frame, camera).row] = True
     return seen
+
+
+def _truth(source: FrameSource, frame: Frame, label_set: LabelSet) -> np.ndarray:
+    """(N,) uint16 ids in `label_set`."""
+    assert source.label_set is not None and frame.labels is not None
+    return label_set.from_set(source.label_set, frame.labels.class_id)
 
 
 def _plain(value: float) -> float | None:

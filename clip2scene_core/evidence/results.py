@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from clip2scene_core.evidence.settings import settings_of
 from clip2scene_core.writing import write_json
 
 RUNS, RESULT = "runs", "result.json"
+SAME_DRIVES = 0.01
+"""Share of the points by which the same held-out drives may differ: processors round rays differently."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +71,31 @@ def read_result(out: Path, config: EvidenceConfig, row: Row, seed: int) -> Resul
 
 
 def read_results(out: Path, config: EvidenceConfig) -> list[Result]:
-    """Those of all rows and seeds that are there, in the order of the rows; raises as `read_result`."""
+    """Those of all rows and seeds that are there, in the order of the rows.
+
+    Raises as `read_result`, and ConfigError where they are not all of the same held-out drives.
+    """
     found = (read_result(out, config, row, seed) for row in ROWS.values() for seed in row.seeds(config.seeds))
-    return [result for result in found if result is not None]
+    results = [result for result in found if result is not None]
+    if results:
+        check_drives(out, results, results[0].all_points.points)
+    return results
+
+
+def check_drives(out: Path, results: Iterable[Result], points: Mapping[str, int]) -> None:
+    """Raises ConfigError for a result of other held-out drives than those with `points` of each class.
+
+    The same settings give other drives where the simulator has changed.
+    """
+    for result in results:
+        got = result.all_points.points
+        moved = sum(abs(got.get(name, 0) - points.get(name, 0)) for name in {*got, *points})
+        if moved > SAME_DRIVES * sum(points.values()):
+            raise ConfigError(
+                f"{run_folder(out, result.row, result.seed) / RESULT} is of other drives: the simulator of "
+                f"commit {result.commit} made other towns of the same settings; check that commit out, name "
+                "another folder, or delete it to do the run again"
+            )
 
 
 def _check_same(path: Path, got: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

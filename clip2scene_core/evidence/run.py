@@ -14,8 +14,16 @@ import yaml
 
 from clip2scene_core.config import EvidenceConfig, to_dict
 from clip2scene_core.evidence.drives import HELD_OUT, TRAINING, write_drives
-from clip2scene_core.evidence.jobs import DRIVES, Campaign, ask_teacher, do, features_name, missing_jobs
-from clip2scene_core.evidence.results import read_results
+from clip2scene_core.evidence.jobs import (
+    DRIVES,
+    Campaign,
+    ask_teacher,
+    do,
+    features_name,
+    held_out_points,
+    missing_jobs,
+)
+from clip2scene_core.evidence.results import check_drives, read_results
 from clip2scene_core.evidence.rows import ROWS, chosen_rows
 from clip2scene_core.evidence.settings import pretraining
 from clip2scene_core.evidence.table import Table, write_table
@@ -43,8 +51,8 @@ def gather(
     """Makes the results that `out` lacks, of `rows` or, without, those of `config`, and the table of all.
 
     All rows of a seed come before the next seed. `commit` and `hardware` are those of this call. Raises
-    ConfigError where a row is unknown or a result is of other settings, and what simulation, teacher and
-    training raise.
+    ConfigError where a row is unknown or a result is of other settings or other drives, and what
+    simulation, teacher and training raise.
     """
     out, chosen = out.resolve(), chosen_rows(tuple(rows) or config.rows)
     campaign = Campaign(config=config, out=out, commit=commit, hardware=hardware)
@@ -57,6 +65,8 @@ def gather(
             if needed:
                 with stage(f"simulating {part.replace('_', ' ')} drives") as progress:
                     write_drives(config.drives, out / DRIVES, part, workers=workers, progress=progress)
+        if jobs:
+            check_drives(out, read_results(out, config), held_out_points(config, out))
         if teachers := {features_name(run.teacher): run.teacher for run in learning}:
             with stage("asking teachers") as progress:
                 progress(0, total=len(teachers) * campaign.frames)

@@ -15,7 +15,7 @@ from clip2scene_core import cli
 from clip2scene_core.config import EvidenceConfig, load, to_dict
 from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.evidence import jobs, run
-from clip2scene_core.evidence.results import RESULT, read_result
+from clip2scene_core.evidence.results import RESULT, read_result, read_results
 from clip2scene_core.evidence.rows import ROWS
 from clip2scene_core.evidence.run import gather
 
@@ -135,6 +135,29 @@ def test_results_of_other_settings_are_not_mixed(gathered, micro):
     assert read_result(
         gathered, replace(micro, pretrain=replace(micro.pretrain, training=longer)), ROWS["teacher"], 0
     ), "a teacher does not depend on the training of students"
+
+
+def test_results_of_other_towns_are_not_mixed(gathered, micro, tmp_path, monkeypatch):
+    """As of a simulator that has changed: neither with what is there, nor with drives made now."""
+    for name in ("full", "teacher"):
+        shutil.copytree(
+            gathered / "runs" / name, tmp_path / "runs" / name, ignore=shutil.ignore_patterns("student")
+        )
+    path = tmp_path / "runs/teacher/seed_0" / RESULT
+    content = json.loads(path.read_text())
+    points = content["all_points"]["points"]
+    points["road"] += round(0.009 * sum(points.values()))  # as another processor rounds
+    path.write_text(json.dumps(content))
+    assert len(read_results(tmp_path, micro)) == 2
+    points["road"] += round(0.002 * sum(points.values()))
+    path.write_text(json.dumps(content))
+    others = r"teacher/seed_0/result\.json is of other drives: the simulator of commit abc made other towns"
+    with pytest.raises(ConfigError, match=others):
+        read_results(tmp_path, micro)
+    shutil.rmtree(tmp_path / "runs/full")
+    monkeypatch.setattr(run, "do", lambda *_, **__: pytest.fail("it begins nothing"))
+    with pytest.raises(ConfigError, match=others):
+        gather(micro, tmp_path, **RECORD)
 
 
 def test_a_file_that_is_no_result_is_named(micro, tmp_path):
