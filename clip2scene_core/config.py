@@ -374,6 +374,11 @@ class StreetClipConfig:
     """What `clip2scene train-clip` reads from a YAML file, and what it saves beside its results."""
 
     model: TinyClipConfig = setting(TinyClipConfig, "the CLIP")
+    start: str = setting(
+        "",
+        "a CLIP of that size to begin with, whose text encoder stays as it is, so that students of it keep "
+        "their words; empty for random weights",
+    )
     templates: str = setting("full", "sentences of the captions: full, simple or none")
     bare: float = setting(0.5, "share of the captions that are bare words", least=0.0, most=1.0)
     boxes: int = setting(32, "boxes of each crop that have a caption, the whole crop among them", least=1)

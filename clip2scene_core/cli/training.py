@@ -99,12 +99,19 @@ def train_clip(
     out: Annotated[Path, typer.Argument(help="folder of the run; an interrupted run goes on")],
     config: RunFile = None,
     settings: RunSet = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="NAME", help="a CLIP to begin with, such as street-clip-tiny; its texts stay"
+        ),
+    ] = "",
 ) -> None:
     """Trains a tiny CLIP of the simulated town on pictures with captions: a teacher that can be shipped."""
     from clip2scene_core.config import StreetClipConfig
     from clip2scene_core.training.street_clip import train_street_clip
 
-    run = configuration.load(StreetClipConfig, config, settings or ())
+    chosen = [*(settings or ()), *([f"start={json.dumps(start)}"] if start else [])]
+    run = configuration.load(StreetClipConfig, config, chosen)
     record = training_record("clip2scene", run.training.device)
     with progress("training", run.training.steps) as report:
         path = train_street_clip(

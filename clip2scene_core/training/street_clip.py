@@ -27,8 +27,9 @@ from clip2scene_core.clip.attention import MODES, DenseMode
 from clip2scene_core.clip.templates import SLOT, prompt_templates
 from clip2scene_core.clip.text import encode_text
 from clip2scene_core.clip.towers import take_apart
-from clip2scene_core.clip.weights import CONFIG_FILE, WEIGHT_FILES, build_clip
+from clip2scene_core.clip.weights import CONFIG_FILE, WEIGHT_FILES, build_clip, load_clip
 from clip2scene_core.config import StreetClipConfig, TinyClipConfig, to_dict
+from clip2scene_core.errors import ConfigError
 from clip2scene_core.losses import caption_contrast
 from clip2scene_core.training.caption_samples import Crop, CropSamples, read_all_views
 from clip2scene_core.training.captions import caption_words, class_shares, random_boxes
@@ -75,7 +76,10 @@ def train_street_clip(
     texts = torch.stack(
         [tokenizer([s.replace(SLOT, p) for p in words.phrases]) for s in (SLOT, *sentences)]
     )  # (sentences, P, L); the first one is the bare word
-    learner.forget_unread(texts)
+    if config.start:
+        learner.begin_with(config.start)
+    else:
+        learner.forget_unread(texts)
 
     def batches(steps_done: int) -> Iterable[list[Crop]]:
         return load_batches(samples, list, settings, steps_done=steps_done)
@@ -187,6 +191,20 @@ class CaptionLearner(nn.Module):
             F.normalize(encode_text(clip, tokens), dim=1),
             clip.logit_scale.exp().clamp(max=100),
         )
+
+    def begin_with(self, model: str) -> None:
+        """Takes over all weights of a CLIP, see load_clip; from then on only the image encoder learns.
+
+        Raises ConfigError where it is of another size.
+        """
+        start = load_clip(model)
+        try:
+            self.clip.load_state_dict(start.model.state_dict())
+        except RuntimeError as error:
+            what = str(error).splitlines()[1].strip()
+            raise ConfigError(f"{start.name} is of another size than model says: {what}") from error
+        self.clip.requires_grad_(False)
+        self.clip.visual.requires_grad_(True)
 
     @torch.no_grad()
     def forget_unread(self, texts: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from clip2scene_core.clip.similarity import classify_patches
 from clip2scene_core.clip.text import embed_text
 from clip2scene_core.clip.weights import load_clip
 from clip2scene_core.config import StreetClipConfig, from_dict
-from clip2scene_core.errors import DataError
+from clip2scene_core.errors import ConfigError, DataError
 from clip2scene_core.labels import LabelSet
 from clip2scene_core.training.caption_samples import CropSamples, read_all_views
 from clip2scene_core.training.street_clip import train_street_clip
@@ -127,6 +128,27 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(views: Path, tmp_pat
         train_street_clip(short, views, tmp_path / folder, record={}, report=lambda step, losses: None)
     first, second = (load_clip(f"local-dir:{tmp_path / folder}") for folder in ("a", "b"))
     assert first.weights_hash == second.weights_hash
+
+
+def test_one_that_begins_with_another_keeps_its_texts(views: Path, trained: Path, tmp_path: Path):
+    """Its images become others, and are still compared with the same texts."""
+    longer = from_dict(
+        StreetClipConfig,
+        CONFIG | {"start": f"local-dir:{trained}", "training": CONFIG["training"] | {"steps": 2}},
+    )
+    train_street_clip(longer, views, tmp_path / "on", record={}, report=lambda step, losses: None)
+    before, after = (load_clip(f"local-dir:{folder}").model for folder in (trained, tmp_path / "on"))
+    moved = {
+        name
+        for (name, old), new in zip(before.state_dict().items(), after.state_dict().values(), strict=True)
+        if not old.equal(new)
+    }
+    assert moved and all(name.startswith("visual.") for name in moved)
+    apart = (before.visual.proj - after.visual.proj).abs().max()
+    assert apart < 0.05, "two steps from where it began, not from random weights"
+    wider = replace(longer, model=replace(longer.model, embedding_dim=24))
+    with pytest.raises(ConfigError, match=r"is of another size than model says: size mismatch for"):
+        train_street_clip(wider, views, tmp_path / "wider", record={}, report=lambda step, losses: None)
 
 
 def test_pictures_have_to_be_there_and_large_enough(views: Path, tmp_path: Path):
