@@ -77,7 +77,7 @@ def train_street_clip(
         [tokenizer([s.replace(SLOT, p) for p in words.phrases]) for s in (SLOT, *sentences)]
     )  # (sentences, P, L); the first one is the bare word
     if config.start:
-        learner.begin_with(config.start)
+        record = {**record, "began_from": learner.begin_with(config.start)}
     else:
         learner.forget_unread(texts)
 
@@ -192,10 +192,10 @@ class CaptionLearner(nn.Module):
             clip.logit_scale.exp().clamp(max=100),
         )
 
-    def begin_with(self, model: str) -> None:
+    def begin_with(self, model: str) -> Mapping[str, str]:
         """Takes over all weights of a CLIP, see load_clip; from then on only the image encoder learns.
 
-        Raises ConfigError where it is of another size.
+        Returns the identity of that CLIP. Raises ConfigError where it is of another size.
         """
         start = load_clip(model)
         try:
@@ -205,6 +205,7 @@ class CaptionLearner(nn.Module):
             raise ConfigError(f"{start.name} is of another size than model says: {what}") from error
         self.clip.requires_grad_(False)
         self.clip.visual.requires_grad_(True)
+        return start.identity
 
     @torch.no_grad()
     def forget_unread(self, texts: Tensor) -> None:

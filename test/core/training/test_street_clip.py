@@ -144,6 +144,9 @@ def test_one_that_begins_with_another_keeps_its_texts(views: Path, trained: Path
         if not old.equal(new)
     }
     assert moved and all(name.startswith("visual.") for name in moved)
+    with safe_open(tmp_path / "on" / "open_clip_model.safetensors", framework="pt") as file:
+        began_from = json.loads(file.metadata()["training"])["began_from"]
+    assert began_from["weights"] == load_clip(f"local-dir:{trained}").weights_hash
     apart = (before.visual.proj - after.visual.proj).abs().max()
     assert apart < 0.05, "two steps from where it began, not from random weights"
     wider = replace(longer, model=replace(longer.model, embedding_dim=24))
