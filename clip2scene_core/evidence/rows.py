@@ -176,8 +176,6 @@ _LEARNING = (
         change=("teacher.window_px=0",),
     ),
     Row(name="sclip", group="additions", what="teacher SCLIP", change=("teacher.mode=sclip",)),
-    Row(name="clearclip", group="additions", what="teacher ClearCLIP", change=("teacher.mode=clearclip",)),
-    Row(name="naclip", group="additions", what="teacher NACLIP", change=("teacher.mode=naclip",)),
     Row(
         name="denoising",
         group="additions",
