@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,12 +73,13 @@ def read_result(out: Path, config: EvidenceConfig, row: Row, seed: int) -> Resul
 def read_results(out: Path, config: EvidenceConfig) -> list[Result]:
     """Those of all rows and seeds that are there, in the order of the rows.
 
-    Raises as `read_result`, and ConfigError where they are not all of the same held-out drives.
+    Raises as `read_result`, and ConfigError where they are not all of the same held-out drives and teacher.
     """
     found = (read_result(out, config, row, seed) for row in ROWS.values() for seed in row.seeds(config.seeds))
     results = [result for result in found if result is not None]
     if results:
         check_drives(out, results, results[0].all_points.points)
+        _check_teacher(out, results)
     return results
 
 
@@ -95,6 +96,18 @@ def check_drives(out: Path, results: Iterable[Result], points: Mapping[str, int]
                 f"{run_folder(out, result.row, result.seed) / RESULT} is of other drives: the simulator of "
                 f"commit {result.commit} made other towns of the same settings; check that commit out, name "
                 "another folder, or delete it to do the run again"
+            )
+
+
+def _check_teacher(out: Path, results: Sequence[Result]) -> None:
+    first = results[0]
+    for result in results:
+        expected, got = first.teacher_weights, result.teacher_weights
+        if got != expected:
+            raise ConfigError(
+                f"{run_folder(out, result.row, result.seed) / RESULT} is of another teacher: weights "
+                f"expected {expected[:12]}, as in row {first.row}, got {got[:12]}; name another folder, or "
+                "delete it to do the run again"
             )
 
 

@@ -160,6 +160,18 @@ def test_results_of_other_towns_are_not_mixed(gathered, micro, tmp_path, monkeyp
         gather(micro, tmp_path, **RECORD)
 
 
+def test_results_of_another_teacher_are_not_mixed(gathered, micro, tmp_path):
+    """A model keeps its name when its weights become others."""
+    for name in ("full", "teacher"):
+        shutil.copytree(
+            gathered / "runs" / name, tmp_path / "runs" / name, ignore=shutil.ignore_patterns("student")
+        )
+    path = tmp_path / "runs/teacher/seed_0" / RESULT
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"teacher_weights": "1" * 64}))
+    with pytest.raises(ConfigError, match=r"seed_0/result\.json is of another teacher: .* got 1{12};"):
+        read_results(tmp_path, micro)
+
+
 def test_a_file_that_is_no_result_is_named(micro, tmp_path):
     path = tmp_path / "runs/full/seed_0" / RESULT
     path.parent.mkdir(parents=True)
