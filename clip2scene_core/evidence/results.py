@@ -46,9 +46,13 @@ def run_folder(out: Path, row: str, seed: int) -> Path:
     return out / RUNS / row / f"seed_{seed}"
 
 
+def _file(out: Path, row: str, seed: int) -> Path:
+    return run_folder(out, row, seed) / RESULT
+
+
 def write_result(out: Path, result: Result) -> None:
     """Writes the file, whole or not at all."""
-    write_json(run_folder(out, result.row, result.seed) / RESULT, asdict(result))
+    write_json(_file(out, result.row, result.seed), asdict(result))
 
 
 def read_result(out: Path, config: EvidenceConfig, row: Row, seed: int) -> Result | None:
@@ -56,7 +60,7 @@ def read_result(out: Path, config: EvidenceConfig, row: Row, seed: int) -> Resul
 
     Raises DataError for a file that is none, ConfigError for one that is of other settings.
     """
-    path = run_folder(out, row.name, seed) / RESULT
+    path = _file(out, row.name, seed)
     if not path.exists():
         return None
     content = read_json(path)
@@ -93,7 +97,7 @@ def check_drives(out: Path, results: Iterable[Result], points: Mapping[str, int]
         moved = sum(abs(got.get(name, 0) - points.get(name, 0)) for name in {*got, *points})
         if moved > SAME_DRIVES * sum(points.values()):
             raise ConfigError(
-                f"{run_folder(out, result.row, result.seed) / RESULT} is of other drives: the simulator of "
+                f"{_file(out, result.row, result.seed)} is of other drives: the simulator of "
                 f"commit {result.commit} made other towns of the same settings; check that commit out, name "
                 "another folder, or delete it to do the run again"
             )
@@ -105,7 +109,7 @@ def _check_teacher(out: Path, results: Sequence[Result]) -> None:
         expected, got = first.teacher_weights, result.teacher_weights
         if got != expected:
             raise ConfigError(
-                f"{run_folder(out, result.row, result.seed) / RESULT} is of another teacher: weights "
+                f"{_file(out, result.row, result.seed)} is of another teacher: weights "
                 f"expected {expected[:12]}, as in row {first.row}, got {got[:12]}; name another folder, or "
                 "delete it to do the run again"
             )

@@ -65,8 +65,8 @@ def gather(
             if needed:
                 with stage(f"simulating {part.replace('_', ' ')} drives") as progress:
                     write_drives(config.drives, out / DRIVES, part, workers=workers, progress=progress)
-        if jobs:
-            check_drives(out, read_results(out, config), held_out_points(config, out))
+            if needed and part == HELD_OUT and (results := read_results(out, config)):
+                check_drives(out, results, held_out_points(config, out))
         if teachers := {features_name(run.teacher): run.teacher for run in learning}:
             with stage("asking teachers") as progress:
                 progress(0, total=len(teachers) * campaign.frames)

@@ -35,6 +35,12 @@ def files(out: Path) -> dict[str, int]:
     return {str(p): p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
 
 
+def copy_results(gathered: Path, out: Path, *rows: str) -> None:
+    """Those of some rows, without students."""
+    for row in rows:
+        shutil.copytree(gathered / "runs" / row, out / "runs" / row, ignore=shutil.ignore_patterns("student"))
+
+
 def test_each_row_has_a_small_result_that_says_what_it_is(gathered, micro, clip_folder):
     for name in ("full", "semantic_only", "teacher", "voting"):
         path = gathered / "runs" / name / "seed_0" / RESULT
@@ -77,10 +83,7 @@ def test_what_is_there_is_not_done_again(gathered, micro, monkeypatch):
 
 def test_results_of_another_machine_leave_only_what_is_missing_to_do(gathered, micro, tmp_path):
     """Nothing of a student but its result; drives that are learnt from are not even simulated."""
-    for name in ("full", "semantic_only"):
-        shutil.copytree(
-            gathered / "runs" / name, tmp_path / "runs" / name, ignore=shutil.ignore_patterns("student")
-        )
+    copy_results(gathered, tmp_path, "full", "semantic_only")
     table = gather(micro, tmp_path, **RECORD)
     assert list(table.rows) == ["full", "semantic_only", "teacher"]
     assert [path.name for path in (tmp_path / "drives").iterdir()] == ["held_out"]
@@ -139,10 +142,7 @@ def test_results_of_other_settings_are_not_mixed(gathered, micro):
 
 def test_results_of_other_towns_are_not_mixed(gathered, micro, tmp_path, monkeypatch):
     """As of a simulator that has changed: neither with what is there, nor with drives made now."""
-    for name in ("full", "teacher"):
-        shutil.copytree(
-            gathered / "runs" / name, tmp_path / "runs" / name, ignore=shutil.ignore_patterns("student")
-        )
+    copy_results(gathered, tmp_path, "full", "teacher")
     path = tmp_path / "runs/teacher/seed_0" / RESULT
     content = json.loads(path.read_text())
     points = content["all_points"]["points"]
@@ -162,10 +162,7 @@ def test_results_of_other_towns_are_not_mixed(gathered, micro, tmp_path, monkeyp
 
 def test_results_of_another_teacher_are_not_mixed(gathered, micro, tmp_path):
     """A model keeps its name when its weights become others."""
-    for name in ("full", "teacher"):
-        shutil.copytree(
-            gathered / "runs" / name, tmp_path / "runs" / name, ignore=shutil.ignore_patterns("student")
-        )
+    copy_results(gathered, tmp_path, "full", "teacher")
     path = tmp_path / "runs/teacher/seed_0" / RESULT
     path.write_text(json.dumps(json.loads(path.read_text()) | {"teacher_weights": "1" * 64}))
     with pytest.raises(ConfigError, match=r"seed_0/result\.json is of another teacher: .* got 1{12};"):
